@@ -1,0 +1,71 @@
+"""Everything that the runtime raises, under one root.
+
+``XdrError`` is a ``ValueError`` too: a value that cannot be coded is a bad value, whoever
+brought it. Nothing here knows what raises it.
+"""
+
+from __future__ import annotations
+
+
+class RpcError(Exception):
+    """The root of all errors of the runtime."""
+
+
+class XdrError(RpcError, ValueError):
+    """A value or its bytes are not what the ``.x`` file says.
+
+    Attributes:
+        reason: what was expected and what came.
+        path: where in the value, in ``.x`` spelling (``domains[3].name``); empty for the
+            value itself.
+    """
+
+    def __init__(self, reason: str, path: str = "") -> None:
+        super().__init__(reason, path)
+        self.reason = reason
+        self.path = path
+
+    def inside(self, part: str) -> None:
+        """Note that the value at fault is a ``part`` (``name``, ``[3]``) of a larger one."""
+        joint = "." if self.path and not self.path.startswith("[") else ""
+        self.path = part + joint + self.path
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}" if self.path else self.reason
+
+
+class XdrEncodeError(XdrError):
+    """A value cannot be encoded: wrong type, out of range, too long. Nothing was produced."""
+
+
+class XdrDecodeError(XdrError):
+    """Bytes are refused.
+
+    Attributes:
+        offset: the byte at fault, counted from the start of the buffer.
+    """
+
+    def __init__(self, reason: str, offset: int, path: str = "") -> None:
+        super().__init__(reason, path)
+        self.offset = offset
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} (at byte {self.offset})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.reason, self.offset, self.path)
+
+
+class UnknownProcedure(RpcError):  # noqa: N818  (libvirt's words, by which clients know it)
+    """A procedure was called that the server does not offer.
+
+    Attributes:
+        number: what was called.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+    def __str__(self) -> str:
+        return f"unknown procedure: {self.number}"
