@@ -24,6 +24,7 @@ type to its shape; generated ``types`` modules hold one::
     ("struct", class, ((name, attribute, shape), ...))
     ("chain", class, fields)         a struct whose last field is an optional of itself
     ("union", (name, attribute, shape), ((labels, class, field or None), ...))
+    ("link", name)                   in an arm: an optional of the union itself
 
 ``labels`` is None for the default arm. An arm of one label does not carry its discriminant.
 """
@@ -65,6 +66,8 @@ NUMBERS: Final[dict[str, tuple[Struct, int, int]]] = {
 FLOATS: Final = {"float": Struct(">f"), "double": Struct(">d")}
 _WORD: Final = Struct(">I")
 _INT: Final = Struct(">i")
+_FOLLOWS: Final = object()
+"""Stands in a union's link until what follows has been read."""
 
 
 def decode_shape(shapes: Shapes, shape: Shape, data: Buffer) -> Any:
@@ -306,6 +309,16 @@ class _Reader:
             value = following
 
     def _union(self, shape: tuple[Any, ...], offset: int, depth: int) -> tuple[Any, int]:
+        first, link, offset = self._arm(shape, offset, depth)
+        value = first
+        while link:
+            following, next_link, offset = self._arm(shape, offset, depth)
+            setattr(value, link, following)
+            value, link = following, next_link
+        return first, offset
+
+    def _arm(self, shape: tuple[Any, ...], offset: int, depth: int) -> tuple[Any, str, int]:
+        """One arm; where the union goes on in it, the attribute for what follows."""
         _, (name, attribute, discriminant_shape), arms = shape
         discriminant, end = self.read(discriminant_shape, offset, depth)
         for labels, cls, field in arms:
@@ -313,8 +326,15 @@ class _Reader:
                 value = object.__new__(cls)
                 if attribute in cls.__match_args__:
                     setattr(value, attribute, discriminant)
-                return value, self._field(value, field, end, depth) if field else end
+                if not field:
+                    return value, "", end
+                end = self._field(value, field, end, depth)
+                return value, field[1] if getattr(value, field[1]) is _FOLLOWS else "", end
         raise XdrDecodeError(f"no arm for {int(discriminant)}", offset, name)
+
+    def _link(self, _shape: tuple[Any, ...], offset: int, _depth: int) -> tuple[Any, int]:
+        present, offset = self._flag("flag", offset)
+        return _FOLLOWS if present else None, offset
 
 
 class _Writer:
@@ -472,6 +492,15 @@ class _Writer:
                 return
 
     def _union(self, shape: tuple[Any, ...], value: Any, depth: int) -> None:
+        seen: set[int] = set()
+        while value is not None:
+            if id(value) in seen:
+                raise XdrEncodeError("the chain returns to a value that it has passed")
+            seen.add(id(value))
+            value = self._arm(shape, value, depth)
+
+    def _arm(self, shape: tuple[Any, ...], value: Any, depth: int) -> Any:
+        """Write one arm; returns what follows where the union goes on in it, or None."""
         _, (name, attribute, discriminant_shape), arms = shape
         for labels, cls, field in arms:
             if not isinstance(value, cls):
@@ -482,9 +511,13 @@ class _Writer:
                 raise XdrEncodeError(f"{cls.__name__} is not for {discriminant!r}", name)
             if labels is None and any(discriminant in (other[0] or ()) for other in arms):
                 raise XdrEncodeError(f"{discriminant!r} has an arm of its own", name)
-            return self._fields((field,) if field else (), value, depth)
+            self._fields((field,) if field else (), value, depth)
+            return getattr(value, field[1]) if field and field[2][0] == "link" else None
         classes = ", ".join(cls.__name__ for _, cls, _ in arms)
         raise XdrEncodeError(f"expected one of {classes}, got {type(value).__name__}")
+
+    def _link(self, _shape: tuple[Any, ...], value: Any, _depth: int) -> None:
+        self.parts.append(_WORD.pack(value is not None))
 
     def _expect(self, value: object, cls: Any, what: str) -> None:
         if not isinstance(value, cls):

@@ -1,0 +1,663 @@
+"""How each type is decoded: the steps that the decoder template writes out.
+
+Fields are cut into runs. All fixed-size fields of a run, and the length word of what
+follows them, are one call of a precompiled layout; an item of variable length takes the
+fixed fields on both sides along. A step holds the expressions it needs; the template holds
+the statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, TypeAlias, TypeGuard
+
+from rpcgen.emit.facts import Facts, is_link, links
+from rpcgen.emit.hints import Hints
+from rpcgen.emit.layouts import Layouts
+from rpcgen.emit.naming import Naming
+from rpcgen.emit.scopes import unique
+from rpcgen.model.types import (
+    UNBOUNDED,
+    Arm,
+    Array,
+    CharArray,
+    Enum,
+    Field,
+    Named,
+    Opaque,
+    Optional,
+    Primitive,
+    String,
+    Struct,
+    Type,
+    TypeDefinition,
+    Union,
+    resolve,
+)
+
+SOURCES = {
+    "MAX_DEPTH": "rpcgen.runtime.limits",
+    "MAX_EMPTY_ELEMENTS": "rpcgen.runtime.limits",
+    "decode_shape": "rpcgen.runtime.shapes",
+    "whole": "rpcgen.runtime.shapes",
+    "Struct": "struct",
+    "unpack_from": "struct",
+    "repeat": "itertools",
+}
+"""Where a name comes from that is not of ``rpcgen.runtime.xdr``."""
+
+# Items: what a value is made of on the wire, one after the other, before fusion.
+
+
+@dataclass(slots=True)
+class Fixed:
+    """A field of fixed size: its code, where it goes, and what must be done or hold then."""
+
+    code: str
+    size: int
+    target: str
+    after: list[Step] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Blob:
+    """A string or variable-length opaque."""
+
+    target: str
+    text: bool
+    maximum: int
+
+
+# Steps: what is written.
+
+
+@dataclass(slots=True)
+class Statement:
+    """One line of Python."""
+
+    kind: ClassVar[str] = "statement"
+    text: str
+
+
+@dataclass(slots=True)
+class Make(Statement):
+    """A new object; it may stand before fields that were declared earlier."""
+
+
+@dataclass(slots=True)
+class Check:
+    """A condition under which the straight line gives up."""
+
+    kind: ClassVar[str] = "check"
+    condition: str
+
+
+@dataclass(slots=True)
+class Run:
+    """Fixed-size fields, one call."""
+
+    kind: ClassVar[str] = "run"
+    targets: str
+    layout: str
+    size: int
+
+
+@dataclass(slots=True)
+class Record:
+    """Fixed-size fields, an item of variable length, fixed-size fields: one call.
+
+    ``skip`` is the offset of the last byte of the length word, ``size`` what the record
+    takes beside the padded item.
+    """
+
+    kind: ClassVar[str] = "record"
+    targets: str
+    layout: str
+    skip: int
+    size: int
+    target: str
+    text: bool
+
+
+@dataclass(slots=True)
+class Maybe:
+    """An optional whose flag has been read into ``flag``."""
+
+    kind: ClassVar[str] = "maybe"
+    flag: str
+    target: str
+    body: list[Step]
+
+
+@dataclass(slots=True)
+class Loop:
+    """A list whose count is known, element by element."""
+
+    kind: ClassVar[str] = "loop"
+    target: str
+    items: str
+    item: str
+    annotation: str
+    count: str
+    body: list[Step]
+
+
+@dataclass(slots=True)
+class Branch:
+    """One arm of a union."""
+
+    condition: str
+    body: list[Step]
+
+
+@dataclass(slots=True)
+class Branches:
+    """The arms of a union whose discriminant has been read."""
+
+    kind: ClassVar[str] = "branches"
+    branches: list[Branch]
+    exhaustive: bool
+
+
+Item: TypeAlias = "Fixed | Blob | Step"
+Step: TypeAlias = "Statement | Check | Run | Record | Maybe | Loop | Branches"
+
+
+@dataclass(slots=True)
+class Decoder:
+    """The decoder of one definition.
+
+    ``flat``: steps without a loop or call, written out in ``decode_`` as well as in ``read_``.
+    ``linked``: a union that continues with itself, arm by arm.
+    """
+
+    name: str
+    x_name: str
+    word: str
+    annotation: str
+    steps: list[Step]
+    flat: bool
+    recursive: bool
+    chain: Chain | None = None
+    linked: bool = False
+
+    @property
+    def first(self) -> Step | None:
+        """The first step that reads."""
+        return next((step for step in self.steps if step.kind in {"run", "record"}), None)
+
+
+@dataclass(slots=True)
+class Chain:
+    """What the loop over a linked list needs beside the steps of one entry."""
+
+    cls: str
+    link: str
+
+
+@dataclass(slots=True)
+class EachDecoder:
+    """A private function that reads ``count`` elements of one type.
+
+    ``cls`` is set where all elements are of one class and can be made at once.
+    """
+
+    name: str
+    x_name: str
+    annotation: str
+    cls: str
+    least: int
+    steps: list[Step]
+
+
+class Decoding:
+    """The decoders of one module, and the layouts, classes and functions they use."""
+
+    def __init__(
+        self, naming: Naming, facts: Facts, hints: Hints, payloads: Container[TypeDefinition]
+    ) -> None:
+        self._payloads = payloads
+        self._naming = naming
+        self._facts = facts
+        self._hints = hints
+        self._locals: dict[str, int] = {}
+        self._knows_depth = False
+        self._each: dict[TypeDefinition, EachDecoder] = {}
+        self.layouts = Layouts()
+        self.classes: set[tuple[str, str]] = set()
+        """(stem, class) of every class named at run time."""
+        self.functions: set[tuple[str, str]] = set()
+        """(stem, function) of every codec of another module that is called."""
+        self.enums: dict[str, str] = {}
+        """Class to the table of its members."""
+        self.uses: set[tuple[str, str]] = {
+            ("rpcgen.runtime.xdr", "FAULTS"),
+            ("rpcgen.runtime.shapes", "read_shape"),
+        }
+        """(module, name) of what is imported besides."""
+
+    @property
+    def each(self) -> list[EachDecoder]:
+        """The functions for elements of lists, in the order of first use."""
+        return list(self._each.values())
+
+    def _noted(self, steps: Sequence[Step]) -> None:
+        """Note what the template writes for the steps themselves."""
+        for step in steps:
+            if isinstance(step, Make):
+                self._use("new")
+            elif step.kind in {"check", "record", "maybe", "branches"}:
+                self._use("Irregular")
+
+    def decoder(self, definition: TypeDefinition, word: str) -> Decoder:
+        """The decoder of one definition; ``word`` is how the ``.x`` file calls its kind."""
+        self._locals = {}
+        self._knows_depth = definition in self._facts.recursive
+        chain = None
+        match definition:
+            case Struct(chain=True):
+                steps, chain = self._chain(definition)
+            case Struct():
+                steps = self._made("value", definition)
+                self._use("new")
+            case Union():
+                steps = self._fuse(self._union("value", definition))
+            case _:
+                steps = self._fuse(self._items("value", self._target_of(definition)))
+        flat = chain is None and self._is_flat(definition, steps)
+        self._use("decode_shape" if flat else "whole")
+        if definition in self._facts.recursive:
+            self._use("MAX_DEPTH")
+            self._use("Irregular")
+        return Decoder(
+            name=self._naming.function(definition),
+            x_name=definition.name,
+            word=word,
+            annotation=self._hints.of_definition(definition),
+            steps=steps,
+            flat=flat,
+            recursive=definition in self._facts.recursive,
+            chain=chain,
+            linked=isinstance(definition, Union) and links(definition),
+        )
+
+    def _target_of(self, definition: TypeDefinition) -> Type:
+        return Named(definition) if isinstance(definition, Enum) else resolve(Named(definition))
+
+    def _is_flat(self, definition: TypeDefinition, steps: Sequence[Step]) -> bool:
+        """Whether ``decode_`` has the steps written out: few, and nothing but unpacking.
+
+        The payloads of procedures are read in place, behind a header: for them it is worth
+        its lines only where one call does all.
+        """
+        reads = [step for step in steps if step.kind in {"run", "record"}]
+        others = [step for step in steps if step.kind not in {"run", "record"}]
+        if any("offset" in step.text for step in others if isinstance(step, Statement)):
+            return False
+        if any(step.kind not in {"statement", "check"} for step in others):
+            return False
+        if len(reads) == 1 and reads[0].kind == "run":
+            return True
+        return 1 <= len(reads) <= 3 and definition not in self._payloads
+
+    # Structs
+
+    def _made(self, target: str, definition: Struct) -> list[Step]:
+        """The steps for a struct into a new object."""
+        return [
+            self._new(target, definition),
+            *self._fuse(self._fields(target, definition, definition.fields)),
+        ]
+
+    def _new(self, target: str, definition: Struct) -> Make:
+        return Make(f"{target} = new({self._class(definition, self._naming.type(definition))})")
+
+    def _chain(self, definition: Struct) -> tuple[list[Step], Chain]:
+        *fields, link = definition.fields
+        items = self._fields("value", definition, fields)
+        steps = self._fuse([*items, self._word("present")])
+        self._use("new")
+        self._use("Irregular")
+        name = self._class(definition, self._naming.type(definition))
+        return steps, Chain(name, self._naming.field(definition, link))
+
+    def _fields(
+        self, target: str, owner: TypeDefinition, fields: Iterable[Field]
+    ) -> Iterable[Item]:
+        for one in fields:
+            yield from self._items(f"{target}.{self._naming.field(owner, one)}", one.type)
+
+    # One value
+
+    def _items(self, target: str, type_: Type) -> Iterable[Item]:
+        """What one value is made of."""
+        match resolved := resolve(type_):
+            case Primitive():
+                yield self._primitive(target, resolved)
+            case Opaque(length=length, fixed=True):
+                yield from self._fixed_opaque(target, length)
+            case Opaque(length=length):
+                yield Blob(target, text=False, maximum=length)
+            case String(maximum=maximum):
+                yield Blob(target, text=True, maximum=maximum)
+            case CharArray():
+                yield from self._characters(target, resolved)
+            case Array(fixed=True):
+                yield from self._elements(target, resolved.element, str(resolved.length))
+            case Array():
+                count = self._local("count")
+                yield self._word(count)
+                if resolved.length < UNBOUNDED:
+                    yield Check(f"{count} > {resolved.length}")
+                yield from self._elements(target, resolved.element, count)
+            case Optional(element=element):
+                flag = self._local("flag")
+                yield self._word(flag)
+                yield Maybe(flag, target, self._fuse(self._items(target, element)))
+            case Named():
+                yield from self._named(target, resolved)
+
+    def _named(self, target: str, type_: Named) -> Iterable[Item]:
+        match type_.definition:
+            case Enum() as enum:
+                yield self._enum(target, enum)
+            case Struct() as struct if self._facts.inlines(type_):
+                local = self._local(target.rpartition(".")[2])
+                yield self._new(f"{target} = {local}", struct)
+                yield from self._fields(local, struct, struct.fields)
+            case definition:
+                yield self._call(target, definition)
+
+    def _word(self, target: str) -> Fixed:
+        return Fixed("I", 4, target)
+
+    def _primitive(self, target: str, type_: Primitive) -> Fixed:
+        if type_.name == "bool":
+            self._use("BOOLS")
+            raw = self._local(target.rpartition(".")[2])
+            return Fixed("I", 4, raw, [Statement(f"{target} = BOOLS[{raw}]")])
+        item = Fixed(type_.code, type_.size, target)
+        if type_.minimum is not None and not _fills(type_):
+            item.after.append(Check(f"not {type_.minimum} <= {target} <= {type_.maximum}"))
+        return item
+
+    def _fixed_opaque(self, target: str, length: int) -> Iterable[Item]:
+        if length % 4 == 0:
+            yield Fixed(f"{length}s", length, target)
+            return
+        pad = self._local("pad")
+        yield Fixed(f"{length}s", length, target)
+        self._use("ZEROS")
+        yield Fixed(f"{-length % 4}s", -length % 4, pad, [Check(f"{pad} > ZEROS")])
+
+    def _enum(self, target: str, definition: Enum) -> Fixed:
+        raw = self._local(target.rpartition(".")[2])
+        table = self._members(definition)
+        value = f"{table}.get({raw}, {raw})" if definition.open else f"{table}[{raw}]"
+        return Fixed("i", 4, raw, [Statement(f"{target} = {value}")])
+
+    def _characters(self, target: str, type_: CharArray) -> Iterable[Item]:
+        self._use("read_chars")
+        count = str(type_.length)
+        if not type_.fixed:
+            count = self._local("count")
+            yield self._word(count)
+            condition = f"len(wire) - offset < {count} * 4"
+            if type_.length < UNBOUNDED:
+                condition = f"{count} > {type_.length} or {condition}"
+            yield Check(condition)
+        yield Statement(f"{target} = read_chars(wire, offset, {count}, {type_.signed})")
+        yield Statement(f"offset += {_product('4', count)}")
+
+    def _call(self, target: str, definition: TypeDefinition) -> Statement:
+        function = f"read_{self._naming.function(definition)}"
+        if not self._naming.is_local(definition):
+            self.functions.add((definition.module, function))
+        return Statement(f"{target}, offset = {function}(wire, offset{self._depth(definition)})")
+
+    def _depth(self, definition: TypeDefinition) -> str:
+        if definition not in self._facts.recursive:
+            return ""
+        return ", depth + 1" if self._knows_depth else ", 1"
+
+    # Lists
+
+    def _elements(self, target: str, element: Type, count: str) -> Iterable[Item]:
+        resolved = resolve(element)
+        if isinstance(resolved, Primitive):
+            yield from self._numbers(target, resolved, count)
+        elif isinstance(resolved, Named) and isinstance(resolved.definition, Enum):
+            yield from self._enum_numbers(target, resolved.definition, count)
+        elif isinstance(element, Named) and not self._facts.is_recursive(resolved):
+            name = self._each_function(element.definition).name
+            yield Statement(f"{target}, offset = {name}(wire, offset, {count})")
+        else:
+            yield from self._loop(target, element, count)
+
+    def _numbers(self, target: str, type_: Primitive, count: str) -> Iterable[Item]:
+        if type_.name == "bool":
+            self._use("BOOLS")
+            yield from self._bulk(target, "I", 4, count, "[BOOLS[one] for one in {}]")
+            return
+        yield from self._bulk(target, type_.code, type_.size, count, "list({})")
+        if type_.minimum is not None and not _fills(type_):
+            yield Check(f"any(not {type_.minimum} <= one <= {type_.maximum} for one in {target})")
+
+    def _enum_numbers(self, target: str, definition: Enum, count: str) -> Iterable[Item]:
+        table = self._members(definition)
+        value = f"{table}.get(one, one)" if definition.open else f"{table}[one]"
+        yield from self._bulk(target, "i", 4, count, f"[{value} for one in {{}}]")
+
+    def _bulk(self, target: str, code: str, size: int, count: str, wanted: str) -> Iterable[Item]:
+        """``count`` numbers in one call; the check comes before anything is allocated."""
+        self._use("unpack_from")
+        yield Check(f"len(wire) - offset < {_product(str(size), count)}")
+        form = f'">{count}{code}"' if count.isdigit() else f'f">{{{count}}}{code}"'
+        unpacked = f"unpack_from({form}, wire, offset)"
+        yield Statement(f"{target} = {wanted.format(unpacked)}")
+        yield Statement(f"offset += {_product(str(size), count)}")
+
+    def _loop(self, target: str, element: Type, count: str) -> Iterable[Item]:
+        least = self._facts.smallest(element)
+        if least or not count.isdigit():
+            yield Check(_too_many(count, least, self._use))
+        items, item = self._local("items"), self._local("item")
+        annotation = self._hints.of(element)
+        body = self._fuse(self._items(item, element))
+        yield Loop(target, items, item, annotation, count, body)
+
+    def _each_function(self, definition: TypeDefinition) -> EachDecoder:
+        if definition in self._each:
+            return self._each[definition]
+        resolved = resolve(Named(definition))
+        cls = ""
+        outer = self._locals, self._knows_depth
+        self._locals, self._knows_depth = {}, False
+        if isinstance(resolved, Named) and isinstance(resolved.definition, Struct):
+            struct = resolved.definition
+            if struct.chain:
+                steps: list[Step] = [self._call("value", struct)]
+            else:
+                cls = self._class(struct, self._naming.type(struct))
+                steps = self._fuse(self._inlined_fields("value", struct))
+        elif isinstance(resolved, Named) and isinstance(resolved.definition, Union):
+            if self._in_place(resolved.definition):
+                steps = self._fuse(self._union("value", resolved.definition))
+            else:
+                steps = [self._call("value", resolved.definition)]
+        else:
+            steps = self._fuse(self._items("value", resolved))
+        self._locals, self._knows_depth = outer
+        self._use("Irregular")
+        if cls:
+            self._use("repeat")
+            self._use("new")
+        if not self._facts.smallest(Named(definition)):
+            self._use("MAX_EMPTY_ELEMENTS")
+        self._each[definition] = EachDecoder(
+            name=f"_read_each_{self._naming.function(definition)}",
+            x_name=definition.name,
+            annotation=self._hints.of(Named(definition)),
+            cls=cls,
+            least=self._facts.smallest(Named(definition)),
+            steps=steps,
+        )
+        return self._each[definition]
+
+    def _inlined_fields(self, target: str, struct: Struct) -> Iterable[Item]:
+        """As ``_fields``, a union among them in place: a list has many elements, one function."""
+        for one in struct.fields:
+            resolved = resolve(one.type)
+            path = f"{target}.{self._naming.field(struct, one)}"
+            match resolved:
+                case Named(definition=Union() as union) if self._in_place(union):
+                    yield from self._union(path, union)
+                case _:
+                    yield from self._items(path, one.type)
+
+    # Unions
+
+    def _in_place(self, union: Union) -> bool:
+        return union not in self._facts.recursive and not links(union)
+
+    def _union(self, target: str, union: Union) -> Iterable[Item]:
+        discriminant = resolve(union.discriminant.type)
+        raw = self._local("kind")
+        if _is_number(discriminant):
+            yield self._primitive(raw, discriminant)
+        else:
+            yield Fixed("i", 4, raw)
+        arms = sorted(union.arms, key=lambda arm: arm.is_default)
+        branches = [self._branch(target, union, arm, raw) for arm in arms]
+        yield Branches(branches, exhaustive=bool(arms) and arms[-1].is_default)
+
+    def _branch(self, target: str, union: Union, arm: Arm, raw: str) -> Branch:
+        cls = self._class(union, self._naming.arm(union, arm))
+        name = self._naming.discriminant(union) if len(arm.labels) != 1 else ""
+        if not name and not arm.field:
+            return Branch(_condition(raw, arm), self._fuse([Make(f"{target} = new({cls})")]))
+        local = self._local("arm")
+        items: list[Item] = [Make(f"{target} = {local} = new({cls})")]
+        if name:
+            items.append(Statement(f"{local}.{name} = {self._discriminant(union, raw)}"))
+        if arm.field and is_link(union, arm.field.type):
+            attribute = self._naming.field(union, arm.field)
+            items += [
+                self._word("present"),
+                Check("present > 1"),
+                Statement(f'{local}.{attribute}, link = None, "{attribute}"'),
+            ]
+        elif arm.field:
+            items += self._items(f"{local}.{self._naming.field(union, arm.field)}", arm.field.type)
+        return Branch(_condition(raw, arm), self._fuse(items))
+
+    def _discriminant(self, union: Union, raw: str) -> str:
+        match resolve(union.discriminant.type):
+            case Primitive(name="bool"):
+                self._use("BOOLS")
+                return f"BOOLS[{raw}]"
+            case Named(definition=Enum() as enum):
+                table = self._members(enum)
+                return f"{table}.get({raw}, {raw})" if enum.open else f"{table}[{raw}]"
+            case _:
+                return raw
+
+    # Fusion
+
+    def _fuse(self, items: Iterable[Item]) -> list[Step]:
+        """Items as steps: consecutive fixed fields as one run, blobs with the fields around them."""
+        steps: list[Step] = []
+        pending: list[Fixed] = []
+        blob: tuple[list[Fixed], Blob] | None = None
+        for item in items:
+            match item:
+                case Fixed():
+                    pending.append(item)
+                case Blob():
+                    if blob:
+                        steps += self._record(*blob, [])
+                    blob, pending = (pending, item), []
+                case Make():
+                    steps.append(item)
+                case _:
+                    steps += self._flush(blob, pending)
+                    blob, pending = None, []
+                    steps.append(item)
+        steps += self._flush(blob, pending)
+        self._noted(steps)
+        return steps
+
+    def _flush(self, blob: tuple[list[Fixed], Blob] | None, pending: list[Fixed]) -> list[Step]:
+        if blob:
+            return self._record(*blob, pending)
+        return self._run(pending) if pending else []
+
+    def _run(self, fields: Sequence[Fixed]) -> list[Step]:
+        targets = ", ".join(one.target for one in fields)
+        if len(fields) == 1:
+            targets = f"({targets},)"
+        layout = self.layouts.run([one.code for one in fields])
+        self._use("Struct")
+        size = sum(one.size for one in fields)
+        return [Run(targets, layout, size), *(step for one in fields for step in one.after)]
+
+    def _record(self, before: Sequence[Fixed], blob: Blob, after: Sequence[Fixed]) -> list[Step]:
+        layout = self.layouts.record(
+            [one.code for one in before], [one.code for one in after], blob.maximum
+        )
+        targets = [one.target for one in before] + ["length", "raw", "pad"]
+        targets += [one.target for one in after]
+        head = sum(one.size for one in before)
+        size = head + 4 + sum(one.size for one in after)
+        record = Record(", ".join(targets), layout, head + 3, size, blob.target, blob.text)
+        checks = [step for one in (*before, *after) for step in one.after]
+        self._use("ZEROS")
+        self._use("RecordUnpacker")
+        return [record, *checks]
+
+    # Names
+
+    def _use(self, name: str) -> None:
+        self.uses.add((SOURCES.get(name, "rpcgen.runtime.xdr"), name))
+
+    def _local(self, wanted: str) -> str:
+        """A local variable that no other of the function has."""
+        return unique(wanted, self._locals)
+
+    def _class(self, definition: TypeDefinition, name: str) -> str:
+        self.classes.add((definition.module, name))
+        return name
+
+    def _members(self, enum: Enum) -> str:
+        cls = self._class(enum, self._naming.type(enum))
+        self._use("members")
+        return self.enums.setdefault(cls, f"_{self._naming.function(enum).upper()}")
+
+
+def _is_number(type_: Type) -> TypeGuard[Primitive]:
+    return isinstance(type_, Primitive) and type_.name != "bool"
+
+
+def _fills(type_: Primitive) -> bool:
+    """Whether every bit pattern of the wire is a value of the type."""
+    return type_.name not in {"short", "unsigned short", "char", "unsigned char"}
+
+
+def _product(size: str, count: str) -> str:
+    return str(int(size) * int(count)) if count.isdigit() else f"{count} * {size}"
+
+
+def _too_many(count: str, least: int, use: Callable[[str], None]) -> str:
+    """The condition under which a count must not be believed."""
+    if least:
+        return f"len(wire) - offset < {_product(str(least), count)}"
+    use("MAX_EMPTY_ELEMENTS")
+    return f"{count} > MAX_EMPTY_ELEMENTS"
+
+
+def _condition(raw: str, arm: Arm) -> str:
+    if arm.is_default:
+        return ""
+    values = [str(label.value) for label in arm.labels]
+    return f"{raw} == {values[0]}" if len(values) == 1 else f"{raw} in ({', '.join(values)})"
