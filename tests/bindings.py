@@ -206,21 +206,12 @@ def _exactly(wanted: type, value: Any) -> Any:
 
 def type_check(folder: Path, package: str) -> None:
     """``mypy --strict`` finds nothing wrong in a package below ``folder``."""
-    root = Path(__file__).parents[1]
-    command = [
-        sys.executable,
-        "-m",
-        "mypy",
-        "--strict",
-        "--config-file=",
-        "--cache-dir",
-        str(folder / "mypy"),
-    ]
-    environment = os.environ | {"MYPYPATH": f"{folder}{os.pathsep}{root}"}
+    root, cache = Path(__file__).parents[1], folder / "mypy"
+    options = ["--strict", "--config-file=", f"--cache-dir={cache}", "--package", package]
     done = subprocess.run(
-        [*command, "-p", package],
+        [sys.executable, "-m", "mypy", *options],
         cwd=folder,
-        env=environment,
+        env=os.environ | {"MYPYPATH": f"{folder}{os.pathsep}{root}"},
         capture_output=True,
         text=True,
         check=False,

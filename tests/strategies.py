@@ -68,7 +68,8 @@ def _texts(maximum: int) -> st.SearchStrategy[str]:
 def _defined(definition: t.TypeDefinition, depth: int) -> st.SearchStrategy[Neutral]:
     match definition:
         case t.Enum(members=members):
-            return st.sampled_from([member.value for member in members])
+            known = st.sampled_from([member.value for member in members])
+            return known | values(t.INT) if definition.open else known
         case t.Struct(fields=fields):
             return st.fixed_dictionaries({one.name: values(one.type, depth) for one in fields})
         case t.Union(arms=arms):
@@ -172,9 +173,8 @@ def _least(type_: t.Type) -> Neutral:
 def _most(type_: t.Type, room: int = ROOM, depth: int = DEPTH) -> Neutral:
     match type_:
         case t.Primitive(maximum=maximum):
-            return {t.BOOL: True, t.FLOAT: float("inf"), t.DOUBLE: float("-inf")}.get(
-                type_, maximum
-            )
+            special = {t.BOOL: True, t.FLOAT: float("inf"), t.DOUBLE: float("-inf")}
+            return special.get(type_, maximum)
         case t.Opaque(length=length, fixed=fixed) | t.CharArray(length=length, fixed=fixed):
             return b"\xff" * (length if fixed else _filled(length, room))
         case t.String(maximum=maximum):

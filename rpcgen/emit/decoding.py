@@ -39,7 +39,7 @@ from rpcgen.model.types import (
 SOURCES = {
     "MAX_DEPTH": "rpcgen.runtime.limits",
     "MAX_EMPTY_ELEMENTS": "rpcgen.runtime.limits",
-    "decode_shape": "rpcgen.runtime.shapes",
+    "walk_decode": "rpcgen.runtime.shapes",
     "whole": "rpcgen.runtime.shapes",
     "Struct": "struct",
     "unpack_from": "struct",
@@ -233,7 +233,7 @@ class Decoding:
         """Class to the table of its members."""
         self.uses: set[tuple[str, str]] = {
             ("rpcgen.runtime.xdr", "FAULTS"),
-            ("rpcgen.runtime.shapes", "read_shape"),
+            ("rpcgen.runtime.shapes", "walk_read"),
         }
         """(module, name) of what is imported besides."""
 
@@ -266,7 +266,7 @@ class Decoding:
             case _:
                 steps = self._fuse(self._items("value", self._target_of(definition)))
         flat = chain is None and self._is_flat(definition, steps)
-        self._use("decode_shape" if flat else "whole")
+        self._use("walk_decode" if flat else "whole")
         if definition in self._facts.recursive:
             self._use("MAX_DEPTH")
             self._use("Irregular")
@@ -362,6 +362,8 @@ class Decoding:
         match type_.definition:
             case Enum() as enum:
                 yield self._enum(target, enum)
+            case Struct(fields=[]) as struct:
+                yield self._new(target, struct)
             case Struct() as struct if self._facts.inlines(type_):
                 local = self._local(target.rpartition(".")[2])
                 yield self._new(f"{target} = {local}", struct)
@@ -398,7 +400,7 @@ class Decoding:
         return Fixed("i", 4, raw, [Statement(f"{target} = {value}")])
 
     def _characters(self, target: str, type_: CharArray) -> Iterable[Item]:
-        self._use("read_chars")
+        self._use("unpack_chars")
         count = str(type_.length)
         if not type_.fixed:
             count = self._local("count")
@@ -407,7 +409,7 @@ class Decoding:
             if type_.length < UNBOUNDED:
                 condition = f"{count} > {type_.length} or {condition}"
             yield Check(condition)
-        yield Statement(f"{target} = read_chars(wire, offset, {count}, {type_.signed})")
+        yield Statement(f"{target} = unpack_chars(wire, offset, {count}, {type_.signed})")
         yield Statement(f"offset += {_product('4', count)}")
 
     def _call(self, target: str, definition: TypeDefinition) -> Statement:
@@ -632,7 +634,7 @@ class Decoding:
     def _members(self, enum: Enum) -> str:
         cls = self._class(enum, self._naming.type(enum))
         self._use("members")
-        return self.enums.setdefault(cls, f"_{self._naming.function(enum).upper()}")
+        return self.enums.setdefault(cls, f"_members_of_{self._naming.function(enum)}")
 
 
 def _is_number(type_: Type) -> TypeGuard[Primitive]:

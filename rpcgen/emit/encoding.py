@@ -187,7 +187,7 @@ class Encoding:
         """(stem, function) of every codec of another module that is called."""
         self.uses: set[tuple[str, str]] = {
             ("rpcgen.runtime.xdr", "FAULTS"),
-            ("rpcgen.runtime.shapes", "encode_shape"),
+            ("rpcgen.runtime.shapes", "walk_encode"),
         }
         """(module, name) of what is imported besides."""
 
@@ -296,7 +296,7 @@ class Encoding:
 
     def _primitive(self, value: str, type_: Primitive) -> Iterable[Item]:
         if type_.name == "bool":
-            yield Check(f"type({value}) is not bool")
+            yield Check(f"{value}.__class__ is not bool")
         elif type_.name in {"short", "unsigned short", "char", "unsigned char"}:
             yield Check(f"not {type_.minimum} <= {value} <= {type_.maximum}")
         yield Fixed(type_.code, value)
@@ -314,9 +314,9 @@ class Encoding:
         yield Blob(raw, length, maximum)
 
     def _characters(self, value: str, type_: CharArray) -> Iterable[Item]:
-        self._use("encode_chars")
+        self._use("pack_chars")
         yield from self._counted(value, type_)
-        yield Part(f"encode_chars({value}, {type_.signed})")
+        yield Part(f"pack_chars({value}, {type_.signed})")
 
     def _array(self, value: str, type_: Array) -> Iterable[Item]:
         yield Check(f"type({value}) is not list")
@@ -368,7 +368,7 @@ class Encoding:
 
     def _numbers(self, values: str, type_: Primitive) -> Iterable[Item]:
         if type_.name == "bool":
-            yield Check(f"any(type(one) is not bool for one in {values})")
+            yield Check(f"any(one.__class__ is not bool for one in {values})")
         elif type_.name in {"short", "unsigned short", "char", "unsigned char"}:
             low, high = type_.minimum, type_.maximum
             yield Check(f"any(not {low} <= one <= {high} for one in {values})")

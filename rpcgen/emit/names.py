@@ -31,9 +31,13 @@ EVENT_PARAMETERS = PARAMETERS | {"to"}
 PROGRAM_MODULE = frozenset({"VOID", "Codec", "Procedure", "Program"})
 """What a generated ``program`` module imports."""
 
-CLASSES = frozenset({"Any", "Buffer", "ClassVar", "Final", "IntEnum", "TypeAlias", "XdrStruct"}) | {
-    name for name in dir(builtins) if name[0].isupper()
-}
+CLASSES = frozenset(
+    {
+        *("Any", "ClassVar", "Final", "TypeAlias", "IntEnum", "Struct"),
+        *("Buffer", "Irregular", "RecordPacker", "RecordUnpacker", "Shapes", "XdrStruct"),
+        *(name for name in dir(builtins) if name[0].isupper()),
+    }
+)
 """Class names that generated modules import or that Python has built in."""
 
 _ENUM_MEMBERS = frozenset(dir(enum.IntEnum)) | frozenset(dir(int)) | {"name", "value", "mro"}

@@ -6,20 +6,10 @@ import builtins
 
 USED = frozenset(
     {
-        *("data", "depth", "first", "following", "into", "last", "length", "link", "new", "offset"),
-        *(
-            "pack",
-            "pad",
-            "parts",
-            "present",
-            "raw",
-            "repeat",
-            "result",
-            "unpack_from",
-            "value",
-            "values",
-        ),
-        *("start", "wire"),
+        *("data", "depth", "first", "following", "into", "last", "length", "link", "offset", "pad"),
+        *("parts", "present", "raw", "start", "value", "values", "wire"),
+        *("members", "new", "pack", "pack_chars", "repeat", "unpack_chars", "unpack_from"),
+        *("walk_decode", "walk_encode", "walk_read", "whole"),
     }
 )
 """What the templates, and the modules that they import from, call their own."""

@@ -135,6 +135,16 @@ class ModuleView:
     decoder_imports: list[list[ImportView]]
     decoder_hints: list[ImportView]
 
+    @property
+    def classes(self) -> bool:
+        """Whether there is a struct or a union."""
+        return any(isinstance(one, ClassView) for views in self.definitions for one in views)
+
+    @property
+    def aliases(self) -> bool:
+        """Whether there is a typedef or a union."""
+        return any(isinstance(one, AliasView) for views in self.definitions for one in views)
+
 
 def module_view(module: Module, naming: Naming) -> ModuleView:
     """The view of one module."""

@@ -182,13 +182,13 @@ def shape_codec(shapes: Shapes, shape: Shape) -> Codec[Any]:
         shapes: the types that the shape names.
         shape: what was declared; see ``shapes``.
     """
-    from rpcgen.runtime.shapes import encode_shape, read_shape
+    from rpcgen.runtime.shapes import walk_encode, walk_read
 
     def encode(value: object) -> bytes:
-        return encode_shape(shapes, shape, value)
+        return walk_encode(shapes, shape, value)
 
     def read(data: Buffer, offset: int) -> tuple[Any, int]:
-        return read_shape(shapes, shape, data, offset)
+        return walk_read(shapes, shape, data, offset)
 
     return encode, read
 

@@ -70,13 +70,13 @@ _FOLLOWS: Final = object()
 """Stands in a union's link until what follows has been read."""
 
 
-def decode_shape(shapes: Shapes, shape: Shape, data: Buffer) -> Any:
+def walk_decode(shapes: Shapes, shape: Shape, data: Buffer) -> Any:
     """Decode a value that fills ``data``.
 
     Raises:
         XdrDecodeError: with the path and the byte at fault.
     """
-    return whole(data, read_shape(shapes, shape, data, 0))
+    return whole(data, walk_read(shapes, shape, data, 0))
 
 
 def whole(data: Buffer, read: tuple[T, int]) -> T:
@@ -92,7 +92,7 @@ def whole(data: Buffer, read: tuple[T, int]) -> T:
     return value
 
 
-def read_shape(
+def walk_read(
     shapes: Shapes, shape: Shape, data: Buffer, offset: int, depth: int = 0
 ) -> tuple[Any, int]:
     """Decode a value at ``offset``; returns it and the offset behind it.
@@ -108,7 +108,7 @@ def read_shape(
         raise XdrDecodeError("nested too deep for the stack that is left", offset) from None
 
 
-def encode_shape(shapes: Shapes, shape: Shape, value: object, depth: int = 0) -> bytes:
+def walk_encode(shapes: Shapes, shape: Shape, value: object, depth: int = 0) -> bytes:
     """Encode a value.
 
     Raises:

@@ -144,7 +144,7 @@ def members(enum: type[E]) -> dict[int, E]:
     return enum._value2member_map_  # type: ignore[return-value]
 
 
-def encode_chars(value: bytes, signed: bool) -> bytes:
+def pack_chars(value: bytes, signed: bool) -> bytes:
     """``char x[]``: each byte as four, sign-extended where C's ``char`` is signed."""
     if value.__class__ is not bytes:
         raise Irregular
@@ -152,7 +152,7 @@ def encode_chars(value: bytes, signed: bool) -> bytes:
     return Struct(f">{len(codes)}i").pack(*codes)
 
 
-def read_chars(data: bytes, offset: int, count: int, signed: bool) -> bytes:
+def unpack_chars(data: bytes, offset: int, count: int, signed: bool) -> bytes:
     """``count`` bytes that take four each; a signed one above 127 may be extended either way."""
     codes = Struct(f">{count}i").unpack_from(data, offset)
     low = -128 if signed else 0

@@ -61,8 +61,8 @@ _END_OF_DIRECTIVE = re.compile(r"\n|/\*|//[^\n]*|(?:\\\n)++")
 class Token:
     """One token, and one symbol of PLY's, which asks for ``type``, ``value``, ``lineno`` and ``lexpos``.
 
-    The last two are only ever copied by PLY, to the first and last symbol of each production: being
-    the token itself, they hand a production its first and last token.
+    ``lexpos`` is only ever copied by PLY, from the first and last symbol of a production to its result: being
+    the token itself, it hands every production its first and last token.
 
     Attributes:
         text: the spelling; of a token out of a macro, the one inside the macro.

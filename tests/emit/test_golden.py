@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rpcgen.emit.output import format_draft
+from rpcgen.emit.formatting import format_draft
 from rpcgen.emit.render import render_module
 from rpcgen.model import load
 

@@ -17,7 +17,7 @@ from strategies import damaged, drawn, edges, for_all
 from rpcgen.model import load
 from rpcgen.model import types as t
 from rpcgen.runtime.errors import XdrDecodeError
-from rpcgen.runtime.shapes import decode_shape, encode_shape
+from rpcgen.runtime.shapes import walk_decode, walk_encode
 
 if TYPE_CHECKING:
     from rpcgen.runtime.shapes import Shapes
@@ -45,8 +45,8 @@ def test_the_same_bytes(bindings: Bindings, shapes: Shapes) -> None:
     def check(definition: t.TypeDefinition, value: Neutral) -> None:
         built = bindings.to_python(t.Named(definition), value)
         data = bindings.encode(definition)(built)
-        assert data == encode_shape(shapes, definition.name, built)
-        assert repr(decode_shape(shapes, definition.name, data)) == repr(built)
+        assert data == walk_encode(shapes, definition.name, built)
+        assert repr(walk_decode(shapes, definition.name, data)) == repr(built)
 
     for definition in bindings.module.types:
         for value in edges(definition):
@@ -57,7 +57,7 @@ def test_the_same_bytes(bindings: Bindings, shapes: Shapes) -> None:
 def test_the_same_refusals(bindings: Bindings, shapes: Shapes) -> None:
     def check(definition: t.TypeDefinition, data: bytes) -> None:
         fast = outcome(bindings.decode(definition), data)
-        assert fast == outcome(partial(decode_shape, shapes, definition.name), data)
+        assert fast == outcome(partial(walk_decode, shapes, definition.name), data)
 
     def cases(definition: t.TypeDefinition) -> st.SearchStrategy[bytes]:
         encode, named = bindings.encode(definition), t.Named(definition)

@@ -9,7 +9,7 @@ import pytest
 
 from rpcgen.runtime.errors import XdrDecodeError, XdrEncodeError
 from rpcgen.runtime.limits import MAX_DEPTH, MAX_EMPTY_ELEMENTS
-from rpcgen.runtime.shapes import decode_shape, encode_shape, read_shape
+from rpcgen.runtime.shapes import walk_decode, walk_encode, walk_read
 from rpcgen.runtime.values import XdrStruct, link, links
 
 if TYPE_CHECKING:
@@ -134,11 +134,11 @@ GOOD: list[tuple[Shape, Any, str]] = [
 @pytest.mark.parametrize(("shape", "value", "wire"), GOOD)
 def test_both_ways(shape: Shape, value: Any, wire: str) -> None:
     data = bytes.fromhex(wire)
-    assert encode_shape(SHAPES, shape, value) == data
-    back = decode_shape(SHAPES, shape, data)
+    assert walk_encode(SHAPES, shape, value) == data
+    back = walk_decode(SHAPES, shape, data)
     assert (back, type(back)) == (value, type(value))
-    assert read_shape(SHAPES, shape, b"\xff" * 3 + data + b"\xff", 3) == (value, 3 + len(data))
-    assert decode_shape(SHAPES, shape, memoryview(data)) == value
+    assert walk_read(SHAPES, shape, b"\xff" * 3 + data + b"\xff", 3) == (value, 3 + len(data))
+    assert walk_decode(SHAPES, shape, memoryview(data)) == value
 
 
 @pytest.mark.parametrize(("shape", "value", "wire"), GOOD)
@@ -146,10 +146,10 @@ def test_cut_short_anywhere_is_refused(shape: Shape, value: Any, wire: str) -> N
     data = bytes.fromhex(wire)
     for end in range(len(data)):
         with pytest.raises(XdrDecodeError) as refusal:
-            decode_shape(SHAPES, shape, data[:end])
+            walk_decode(SHAPES, shape, data[:end])
         assert refusal.value.offset <= end
     with pytest.raises(XdrDecodeError, match=r"1 bytes behind the value"):
-        decode_shape(SHAPES, shape, data + b"\0")
+        walk_decode(SHAPES, shape, data + b"\0")
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_cut_short_anywhere_is_refused(shape: Shape, value: Any, wire: str) -> N
 )
 def test_refused_with_path_and_byte(shape: Shape, wire: str, message: str) -> None:
     with pytest.raises(XdrDecodeError) as refusal:
-        decode_shape(SHAPES, shape, bytes.fromhex(wire))
+        walk_decode(SHAPES, shape, bytes.fromhex(wire))
     assert str(refusal.value) == message
 
 
@@ -221,7 +221,7 @@ def test_refused_with_path_and_byte(shape: Shape, wire: str, message: str) -> No
 )
 def test_not_encoded_and_why(shape: Shape, value: Any, message: str) -> None:
     with pytest.raises(XdrEncodeError) as refusal:
-        encode_shape(SHAPES, shape, value)
+        walk_encode(SHAPES, shape, value)
     assert str(refusal.value) == message
 
 
@@ -233,22 +233,22 @@ def nested(depth: int) -> Tree:
 
 
 def test_nesting_is_bounded_both_ways() -> None:
-    data = encode_shape(SHAPES, "tree", nested(MAX_DEPTH))
-    assert decode_shape(SHAPES, "tree", data) == nested(MAX_DEPTH)
+    data = walk_encode(SHAPES, "tree", nested(MAX_DEPTH))
+    assert walk_decode(SHAPES, "tree", data) == nested(MAX_DEPTH)
     with pytest.raises(XdrEncodeError, match="nested deeper than 64"):
-        encode_shape(SHAPES, "tree", nested(MAX_DEPTH + 1))
+        walk_encode(SHAPES, "tree", nested(MAX_DEPTH + 1))
     with pytest.raises(XdrDecodeError, match="nested deeper than 64"):
-        decode_shape(SHAPES, "tree", bytes.fromhex("00000001") * (MAX_DEPTH + 1) + bytes(4))
+        walk_decode(SHAPES, "tree", bytes.fromhex("00000001") * (MAX_DEPTH + 1) + bytes(4))
 
 
 def test_a_chain_is_a_loop_and_not_a_depth() -> None:
-    data = encode_shape(SHAPES, "entry", link(map(Entry, range(100_000))))
+    data = walk_encode(SHAPES, "entry", link(map(Entry, range(100_000))))
     assert len(data) == 800_000
-    assert sum(1 for _ in links(decode_shape(SHAPES, "entry", data))) == 100_000
+    assert sum(1 for _ in links(walk_decode(SHAPES, "entry", data))) == 100_000
 
 
 def test_a_chain_that_returns_to_itself_is_not_encoded() -> None:
     entry = Entry(1)
     entry.next = entry
     with pytest.raises(XdrEncodeError, match="the chain returns to a value that it has passed"):
-        encode_shape(SHAPES, "entry", entry)
+        walk_encode(SHAPES, "entry", entry)

@@ -11,8 +11,8 @@ from rpcgen.runtime.xdr import (
     Irregular,
     RecordPacker,
     RecordUnpacker,
-    encode_chars,
-    read_chars,
+    pack_chars,
+    unpack_chars,
 )
 
 
@@ -65,11 +65,11 @@ def test_a_length_beyond_the_buffer_is_irregular() -> None:
 
 
 def test_characters_above_127_are_written_sign_extended_and_read_both_ways() -> None:
-    assert encode_chars(b"a\xff", True).hex() == "00000061" "ffffffff"
-    assert encode_chars(b"a\xff", False).hex() == "00000061" "000000ff"
+    assert pack_chars(b"a\xff", True).hex() == "00000061" "ffffffff"
+    assert pack_chars(b"a\xff", False).hex() == "00000061" "000000ff"
     for wire in ("ffffffff", "000000ff"):
-        assert read_chars(bytes.fromhex(wire), 0, 1, True) == b"\xff"
-    assert read_chars(bytes.fromhex("000000ff"), 0, 1, False) == b"\xff"
+        assert unpack_chars(bytes.fromhex(wire), 0, 1, True) == b"\xff"
+    assert unpack_chars(bytes.fromhex("000000ff"), 0, 1, False) == b"\xff"
 
 
 @pytest.mark.parametrize(
@@ -77,4 +77,4 @@ def test_characters_above_127_are_written_sign_extended_and_read_both_ways() -> 
 )
 def test_a_word_that_is_no_character_is_irregular(wire: str, signed: bool) -> None:
     with pytest.raises(Irregular):
-        read_chars(bytes.fromhex(wire), 0, 1, signed)
+        unpack_chars(bytes.fromhex(wire), 0, 1, signed)

@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from bindings import generate, type_check
+
+from rpcgen.model import load
 
 ROOT = Path(__file__).parents[2]
 
@@ -108,3 +111,9 @@ def test_the_types_are_the_exact_ones(folder: Path) -> None:
 def test_a_wrong_use_is_noticed(case: str, folder: Path) -> None:
     line, code = WRONG[case]
     assert f"[{code}]" in mypy(f"{SAMPLES}\n{line}\n", folder)
+
+
+def test_every_good_spec_passes(tmp_path: Path) -> None:
+    specs = sorted((ROOT / "tests/specs/good").glob("*.x"))
+    generate(load([str(spec) for spec in specs]), tmp_path, "made")
+    type_check(tmp_path, "made")
