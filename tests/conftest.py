@@ -15,7 +15,7 @@ settings.register_profile(
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-settings.register_profile("ci", settings.get_profile("fast"), max_examples=20)
+settings.register_profile("ci", settings.get_profile("fast"), max_examples=15)
 settings.register_profile(
     "search", settings.get_profile("fast"), max_examples=300, derandomize=False
 )

@@ -27,6 +27,7 @@ from rpcgen.model.types import (
     Named,
     Primitive,
     Struct,
+    Type,
     TypeDefinition,
     Union,
     named_in,
@@ -185,17 +186,21 @@ def module_view(module: Module, naming: Naming) -> ModuleView:
 
 
 def _foreign(module: Module) -> list[str]:
-    """The stems of the modules whose types this one's types name."""
-    named = (
-        one for definition in module.types for part in parts(definition) for one in named_in(part)
-    )
-    return sorted({one.module for one in named} - {module.stem})
+    """The stems of the modules whose types this one's types and procedures name."""
+    types = [type_ for definition in module.types for type_ in parts(definition)]
+    types += _payload_types(module)
+    return sorted({one.module for type_ in types for one in named_in(type_)} - {module.stem})
+
+
+def _payload_types(module: Module) -> list[Type]:
+    """What the procedures take and return."""
+    procedures = [one for program in module.programs for one in program.procedures]
+    return [type_ for one in procedures for type_ in (one.argument, one.result) if type_]
 
 
 def _payloads(module: Module) -> set[TypeDefinition]:
     """The types that are the argument or result of a procedure."""
-    procedures = [one for program in module.programs for one in program.procedures]
-    types = [type_ for one in procedures for type_ in (one.argument, one.result)]
+    types = _payload_types(module)
     return {type_.definition for type_ in types if isinstance(type_, Named)}
 
 
@@ -313,15 +318,18 @@ class _Definitions:
         match resolve(union.discriminant.type):
             case Primitive(name="bool"):
                 return str(bool(value))
-            case Named(definition=Enum() as enum) if self._naming.is_local(enum):
-                named = [one for one in enum.members if one.value == value]
-                return (
-                    f"{self._naming.type(enum)}.{self._naming.member(enum, named[0])}"
-                    if named
-                    else str(value)
-                )
+            case Named(definition=Enum() as enum):
+                return self._member_of(enum, value)
             case _:
                 return str(value)
+
+    def _member_of(self, enum: Enum, value: int) -> str:
+        """A member by its value; a plain number where an open enum has no name for it."""
+        cls = self._naming.type(enum)
+        if not self._naming.is_local(enum):
+            cls = f"{self._naming.package_of(enum.module)}.types.{cls}"
+        named = (self._naming.member(enum, one) for one in enum.members if one.value == value)
+        return next((f"{cls}.{name}" for name in named), str(value))
 
     def _sum(self, union: Union) -> AliasView:
         arms = [self._naming.arm(union, arm) for arm in union.arms]

@@ -33,7 +33,7 @@ class ByImportedImportedKindA(XdrStruct):
     """union by_imported, case IMPORTED_KIND_A (sem_imports.x)."""
 
     __slots__ = __match_args__ = ("name",)
-    kind: Final = 0
+    kind: Final = golden.sem_imported.types.ImportedKind.IMPORTED_KIND_A
     name: str | None  # imported_name *name
 
     def __init__(self, name: str | None) -> None:
@@ -44,7 +44,7 @@ class ByImportedImportedKindB(XdrStruct):
     """union by_imported, case IMPORTED_KIND_B (sem_imports.x)."""
 
     __slots__ = __match_args__ = ()
-    kind: Final = 1
+    kind: Final = golden.sem_imported.types.ImportedKind.IMPORTED_KIND_B
 
 
 # union by_imported (sem_imports.x).
