@@ -27,6 +27,7 @@ GENERATOR = [
 RUNTIME = [
     {"rpcgen.runtime.errors", "rpcgen.runtime.limits"},
     {"rpcgen.runtime.xdr", "rpcgen.runtime.values", "rpcgen.runtime.shapes"},
+    {"rpcgen.runtime.reader", "rpcgen.runtime.writer"},
     {"rpcgen.runtime.program"},
     {"rpcgen.runtime.stubs"},
     {"rpcgen.runtime"},

@@ -39,8 +39,7 @@ from rpcgen.model.types import (
 SOURCES = {
     "MAX_DEPTH": "rpcgen.runtime.limits",
     "MAX_EMPTY_ELEMENTS": "rpcgen.runtime.limits",
-    "walk_decode": "rpcgen.runtime.shapes",
-    "whole": "rpcgen.runtime.shapes",
+    "walk_decode": "rpcgen.runtime.reader",
     "Struct": "struct",
     "unpack_from": "struct",
     "repeat": "itertools",
@@ -233,7 +232,7 @@ class Decoding:
         """Class to the table of its members."""
         self.uses: set[tuple[str, str]] = {
             ("rpcgen.runtime.xdr", "FAULTS"),
-            ("rpcgen.runtime.shapes", "walk_read"),
+            ("rpcgen.runtime.reader", "walk_read"),
         }
         """(module, name) of what is imported besides."""
 

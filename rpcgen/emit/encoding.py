@@ -187,7 +187,7 @@ class Encoding:
         """(stem, function) of every codec of another module that is called."""
         self.uses: set[tuple[str, str]] = {
             ("rpcgen.runtime.xdr", "FAULTS"),
-            ("rpcgen.runtime.shapes", "walk_encode"),
+            ("rpcgen.runtime.writer", "walk_encode"),
         }
         """(module, name) of what is imported besides."""
 

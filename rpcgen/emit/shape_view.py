@@ -1,4 +1,4 @@
-"""The type table of a module: the text of each shape, as ``rpcgen.runtime.shapes`` reads it."""
+"""The type table of a module: the text of each shape, as ``rpcgen.runtime.shapes`` has it."""
 
 from __future__ import annotations
 

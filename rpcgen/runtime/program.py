@@ -182,7 +182,8 @@ def shape_codec(shapes: Shapes, shape: Shape) -> Codec[Any]:
         shapes: the types that the shape names.
         shape: what was declared; see ``shapes``.
     """
-    from rpcgen.runtime.shapes import walk_encode, walk_read
+    from rpcgen.runtime.reader import walk_read
+    from rpcgen.runtime.writer import walk_encode
 
     def encode(value: object) -> bytes:
         return walk_encode(shapes, shape, value)

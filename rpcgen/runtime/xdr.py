@@ -2,8 +2,8 @@
 
 Generated code is straight-line and takes the common case only: text without surrogates,
 values of exactly the declared class, bytes that are all there. Whatever is irregular raises
-one of ``FAULTS``, and the same value or bytes go to ``shapes``, which either takes them
-after all (a memoryview for opaque, text that is not UTF-8) or says what is wrong and where.
+one of ``FAULTS``, and the same value or bytes go to ``reader`` or ``writer``, which take them
+after all (a memoryview for opaque, text that is not UTF-8) or say what is wrong and where.
 Nothing here knows a type of any ``.x`` file.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from struct import Struct, error, unpack_from
 
+from rpcgen.runtime.errors import XdrDecodeError
 from rpcgen.runtime.limits import SHORT
 
 TYPE_CHECKING = False
@@ -40,7 +41,7 @@ new: Callable[[type[T]], T] = object.__new__
 
 
 class Irregular(Exception):  # noqa: N818  (a signal between two codecs, never seen outside)
-    """The straight-line code does not take this; ``shapes`` decides."""
+    """The straight-line code does not take this; the slow walk decides."""
 
 
 FAULTS: Final = (
@@ -159,3 +160,16 @@ def unpack_chars(data: bytes, offset: int, count: int, signed: bool) -> bytes:
     if codes and not (low <= min(codes) and max(codes) <= 255):
         raise Irregular
     return bytes([code & 255 for code in codes])
+
+
+def whole(data: Buffer, read: tuple[T, int]) -> T:
+    """The value of a ``read_`` function, which must have taken the whole buffer.
+
+    Raises:
+        XdrDecodeError: there are bytes behind the value.
+    """
+    value, end = read
+    size = len(data) if type(data) is bytes else memoryview(data).nbytes
+    if end != size:
+        raise XdrDecodeError(f"{size - end} bytes behind the value", end)
+    return value

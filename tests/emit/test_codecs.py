@@ -13,8 +13,9 @@ from bindings import generate, importable
 from rpcgen.model import load
 from rpcgen.runtime.errors import XdrDecodeError, XdrEncodeError
 from rpcgen.runtime.limits import MAX_DEPTH
-from rpcgen.runtime.shapes import walk_decode, walk_encode
+from rpcgen.runtime.reader import walk_decode
 from rpcgen.runtime.values import link, links
+from rpcgen.runtime.writer import walk_encode
 
 SPEC = """
 enum color { RED = 0, BLUE = 5 };

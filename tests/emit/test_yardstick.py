@@ -17,7 +17,8 @@ from strategies import damaged, drawn, edges, for_all
 from rpcgen.model import load
 from rpcgen.model import types as t
 from rpcgen.runtime.errors import XdrDecodeError
-from rpcgen.runtime.shapes import walk_decode, walk_encode
+from rpcgen.runtime.reader import walk_decode
+from rpcgen.runtime.writer import walk_encode
 
 if TYPE_CHECKING:
     from rpcgen.runtime.shapes import Shapes

@@ -9,8 +9,9 @@ import pytest
 
 from rpcgen.runtime.errors import XdrDecodeError, XdrEncodeError
 from rpcgen.runtime.limits import MAX_DEPTH, MAX_EMPTY_ELEMENTS
-from rpcgen.runtime.shapes import walk_decode, walk_encode, walk_read
+from rpcgen.runtime.reader import walk_decode, walk_read
 from rpcgen.runtime.values import XdrStruct, link, links
+from rpcgen.runtime.writer import walk_encode
 
 if TYPE_CHECKING:
     from rpcgen.runtime.shapes import Shape
