@@ -43,6 +43,7 @@ SOURCES = {
     "Struct": "struct",
     "unpack_from": "struct",
     "repeat": "itertools",
+    "starmap": "itertools",
 }
 """Where a name comes from that is not of ``rpcgen.runtime.xdr``."""
 
@@ -94,12 +95,14 @@ class Check:
 
 @dataclass(slots=True)
 class Run:
-    """Fixed-size fields, one call."""
+    """Fixed-size fields, one call; ``exact`` is the layout for a buffer with nothing else in it."""
 
     kind: ClassVar[str] = "run"
     targets: str
     layout: str
     size: int
+    codes: list[str]
+    exact: str = ""
 
 
 @dataclass(slots=True)
@@ -186,6 +189,11 @@ class Decoder:
         """The first step that reads."""
         return next((step for step in self.steps if step.kind in {"run", "record"}), None)
 
+    @property
+    def exact(self) -> bool:
+        """Whether ``decode_`` is one call that takes a buffer of the right size only."""
+        return isinstance(self.first, Run) and bool(self.first.exact)
+
 
 @dataclass(slots=True)
 class Chain:
@@ -266,6 +274,8 @@ class Decoding:
                 steps = self._fuse(self._items("value", self._target_of(definition)))
         flat = chain is None and self._is_flat(definition, steps)
         self._use("walk_decode" if flat else "whole")
+        if flat:
+            self._fill(steps)
         if definition in self._facts.recursive:
             self._use("MAX_DEPTH")
             self._use("Irregular")
@@ -299,6 +309,12 @@ class Decoding:
         if len(reads) == 1 and reads[0].kind == "run":
             return True
         return 1 <= len(reads) <= 3 and definition not in self._payloads
+
+    def _fill(self, steps: Iterable[Step]) -> None:
+        """Give the only call, where it has fixed fields only, a layout for the whole buffer."""
+        match [step for step in steps if isinstance(step, Run | Record)]:
+            case [Run() as run]:
+                run.exact = self.layouts.filling(run.codes)
 
     # Structs
 
@@ -380,7 +396,7 @@ class Decoding:
             return Fixed("I", 4, raw, [Statement(f"{target} = BOOLS[{raw}]")])
         item = Fixed(type_.code, type_.size, target)
         if type_.minimum is not None and not _fills(type_):
-            item.after.append(Check(f"not {type_.minimum} <= {target} <= {type_.maximum}"))
+            item.after.append(Check(_outside(type_, target)))
         return item
 
     def _fixed_opaque(self, target: str, length: int) -> Iterable[Item]:
@@ -443,7 +459,7 @@ class Decoding:
             return
         yield from self._bulk(target, type_.code, type_.size, count, "list({})")
         if type_.minimum is not None and not _fills(type_):
-            yield Check(f"any(not {type_.minimum} <= one <= {type_.maximum} for one in {target})")
+            yield Check(f"any({_outside(type_, 'one')} for one in {target})")
 
     def _enum_numbers(self, target: str, definition: Enum, count: str) -> Iterable[Item]:
         table = self._members(definition)
@@ -492,6 +508,7 @@ class Decoding:
         self._locals, self._knows_depth = outer
         self._use("Irregular")
         if cls:
+            self._use("starmap")
             self._use("repeat")
             self._use("new")
         if not self._facts.smallest(Named(definition)):
@@ -598,10 +615,10 @@ class Decoding:
         targets = ", ".join(one.target for one in fields)
         if len(fields) == 1:
             targets = f"({targets},)"
-        layout = self.layouts.run([one.code for one in fields])
+        codes = [one.code for one in fields]
         self._use("Struct")
         size = sum(one.size for one in fields)
-        return [Run(targets, layout, size), *(step for one in fields for step in one.after)]
+        return [Run(targets, self.layouts.run(codes), size, codes), *_after(fields)]
 
     def _record(self, before: Sequence[Fixed], blob: Blob, after: Sequence[Fixed]) -> list[Step]:
         layout = self.layouts.record(
@@ -612,10 +629,9 @@ class Decoding:
         head = sum(one.size for one in before)
         size = head + 4 + sum(one.size for one in after)
         record = Record(", ".join(targets), layout, head + 3, size, blob.target, blob.text)
-        checks = [step for one in (*before, *after) for step in one.after]
         self._use("ZEROS")
-        self._use("RecordUnpacker")
-        return [record, *checks]
+        self._use("record_unpacker")
+        return [record, *_after([*before, *after])]
 
     # Names
 
@@ -643,6 +659,22 @@ def _is_number(type_: Type) -> TypeGuard[Primitive]:
 def _fills(type_: Primitive) -> bool:
     """Whether every bit pattern of the wire is a value of the type."""
     return type_.name not in {"short", "unsigned short", "char", "unsigned char"}
+
+
+def _outside(type_: Primitive, value: str) -> str:
+    """The condition that a number of the wire is none of the type."""
+    if not type_.minimum:
+        return f"{value} > {type_.maximum}"
+    return f"not {type_.minimum} <= {value} <= {type_.maximum}"
+
+
+def _after(fields: Iterable[Fixed]) -> Iterable[Step]:
+    """What is done with fields once they are there: statements, then all checks as one."""
+    steps = [step for one in fields for step in one.after]
+    conditions = [step.condition for step in steps if isinstance(step, Check)]
+    yield from (step for step in steps if not isinstance(step, Check))
+    if conditions:
+        yield Check(" or ".join(conditions))
 
 
 def _product(size: str, count: str) -> str:

@@ -43,6 +43,9 @@ SOURCES = {
 }
 """Where a name comes from that is not of ``rpcgen.runtime.xdr``."""
 
+NARROW = {"unsigned short": "2xH", "unsigned char": "3xB"}
+"""Codes that check the range and write the zeros above: the four bytes that the wire wants."""
+
 # Items: what a value is made of on the wire, one after the other, before fusion.
 
 
@@ -181,6 +184,8 @@ class Encoding:
         self._knows_depth = False
         self._each: dict[TypeDefinition, EachEncoder] = {}
         self.layouts = Layouts()
+        self.untyped = False
+        """Whether a local is of type Any."""
         self.classes: set[tuple[str, str]] = set()
         """(stem, class) of every class named at run time."""
         self.functions: set[tuple[str, str]] = set()
@@ -211,7 +216,7 @@ class Encoding:
                 items = [*items, Fixed("I", "link is not None")]
         elif isinstance(definition, Union):
             link = "None" if links(definition) else ""
-            items = [Arms("value", definition)]
+            items = self._by_arm("value", definition)
         else:
             items = self._items("value", resolve(Named(definition)))
         if link:
@@ -248,9 +253,7 @@ class Encoding:
                     and not definition.chain
                     and self._in_place(union)
                 ):
-                    local = self._local(path.rpartition(".")[2])
-                    yield Statement(f"{local} = {path}")
-                    yield Arms(local, union)
+                    yield from self._by_arm(path, union)
                 case _:
                     yield from self._items(path, one.type)
 
@@ -297,9 +300,9 @@ class Encoding:
     def _primitive(self, value: str, type_: Primitive) -> Iterable[Item]:
         if type_.name == "bool":
             yield Check(f"{value}.__class__ is not bool")
-        elif type_.name in {"short", "unsigned short", "char", "unsigned char"}:
+        elif type_.name in {"short", "char"}:
             yield Check(f"not {type_.minimum} <= {value} <= {type_.maximum}")
-        yield Fixed(type_.code, value)
+        yield Fixed(NARROW.get(type_.name, type_.code), value)
 
     def _fixed_opaque(self, value: str, length: int) -> Iterable[Item]:
         yield Check(f"len({value}) != {length}")
@@ -389,7 +392,7 @@ class Encoding:
             case Named(definition=Struct(chain=False) as struct):
                 items = self._struct("value", struct, struct.fields)
             case Named(definition=Union() as union) if self._in_place(union):
-                items = [Arms("value", union)]
+                items = self._by_arm("value", union)
             case _:
                 items = self._items("value", resolved)
         body = self._fuse(items)
@@ -406,6 +409,13 @@ class Encoding:
 
     def _in_place(self, union: Union) -> bool:
         return union not in self._facts.recursive and not links(union)
+
+    def _by_arm(self, value: str, union: Union) -> Iterable[Item]:
+        """A union in place: its class is asked once, so no type checker could follow."""
+        local = self._local(value.rpartition(".")[2] if "." in value else "arm")
+        self.untyped = True
+        yield Statement(f"{local}: Any = {value}")
+        yield Arms(local, union)
 
     def _arms(self, before: Sequence[Item], arms: Arms) -> Block:
         """One block for each arm, with what stands before the union packed along."""
@@ -425,7 +435,8 @@ class Encoding:
         if isinstance(discriminant, Primitive):
             code = discriminant.code
         if len(arm.labels) == 1:
-            yield Fixed(code, str(arm.labels[0].value))
+            label = arm.labels[0].value
+            yield Fixed("3xB" if 0 <= label <= 255 else code, str(label))
         else:
             name = f"{value}.{self._naming.discriminant(union)}"
             labels = [label.value for other in union.arms for label in other.labels]
@@ -497,9 +508,9 @@ class Encoding:
         layout = self.layouts.record(
             [one.code for one in before], [one.code for one in after], blob.maximum
         )
-        self._use("RecordPacker")
-        values = [_values(before), blob.length, blob.raw, _values(after)]
-        function = f"({layout}.short[{blob.length}] if {blob.length} < SHORT else {layout}.long)"
+        self._use("record_packer")
+        values = [_values(before), blob.raw, _values(after)]
+        function = f"({layout}[{blob.length}] if {blob.length} < SHORT else {layout}_long)"
         return f"{function}({', '.join(filter(None, values))})"
 
     # Names

@@ -1,6 +1,6 @@
 """Names for the precompiled ``struct`` layouts of one generated module, each made once.
 
-A layout's name says its format: ``_IIiiIi`` unpacks or packs ``>IIiiIi``, ``_I_text_16si`` a
+A layout's name says its format: ``_2I2iIi`` unpacks or packs ``>2I2iIi``, ``_s_16si`` a
 record with one item of variable length.
 """
 
@@ -15,12 +15,12 @@ _LONGEST_NAME = 40
 
 
 def joined(codes: Sequence[str]) -> str:
-    """``struct`` codes of consecutive fields as one format, four or more equal ones counted."""
+    """``struct`` codes of consecutive fields as one format, equal ones counted."""
     pieces = []
     for code, run in groupby(codes):
         count = len(list(run))
         plain = len(code) == 1
-        pieces.append(f"{count}{code}" if plain and count > 3 else code * count)
+        pieces.append(f"{count}{code}" if plain and count > 1 else code * count)
     return "".join(pieces)
 
 
@@ -30,6 +30,8 @@ class Layouts:
     def __init__(self) -> None:
         self.fixed: dict[str, str] = {}
         """Format to name."""
+        self.exact: dict[str, str] = {}
+        """Format to name, for what must fill its buffer."""
         self.records: dict[tuple[str, str, int], str] = {}
         """(before, after, maximum) to name."""
         self._taken: set[str] = set()
@@ -40,6 +42,12 @@ class Layouts:
         if form not in self.fixed:
             self.fixed[form] = self._name(f"_{form}", "_run")
         return self.fixed[form]
+
+    def filling(self, codes: Sequence[str]) -> str:
+        """The name of the layout for a run of fixed fields that is the whole buffer."""
+        form = joined(codes)
+        self.exact[form] = f"{self.run(codes)}_all"
+        return self.exact[form]
 
     def record(self, before: Sequence[str], after: Sequence[str], maximum: int) -> str:
         """The name of the layout for fields around one item of variable length."""

@@ -34,7 +34,7 @@ PROGRAM_MODULE = frozenset({"VOID", "Codec", "Procedure", "Program"})
 CLASSES = frozenset(
     {
         *("Any", "ClassVar", "Final", "TypeAlias", "IntEnum", "Struct"),
-        *("Buffer", "Irregular", "RecordPacker", "RecordUnpacker", "Shapes", "XdrStruct"),
+        *("Buffer", "Irregular", "Shapes", "XdrStruct"),
         *(name for name in dir(builtins) if name[0].isupper()),
     }
 )

@@ -7,6 +7,7 @@ import builtins
 USED = frozenset(
     {
         *("data", "depth", "first", "following", "into", "last", "length", "link", "offset", "pad"),
+        *("cls", "extent", "low", "starmap", "unpack"),
         *("parts", "present", "raw", "start", "value", "values", "wire"),
         *("members", "new", "pack", "pack_chars", "repeat", "unpack_chars", "unpack_from"),
         *("walk_decode", "walk_encode", "walk_read", "whole"),

@@ -9,7 +9,7 @@ Nothing here knows a type of any ``.x`` file.
 
 from __future__ import annotations
 
-from struct import Struct, error, unpack_from
+from struct import Struct, calcsize, error, pack, unpack, unpack_from
 
 from rpcgen.runtime.errors import XdrDecodeError
 from rpcgen.runtime.limits import SHORT
@@ -52,92 +52,86 @@ FAULTS: Final = (
     ValueError,  # UnicodeError, and XdrError from a codec called on the way
     TypeError,
     AttributeError,
+    BufferError,  # a memoryview with gaps
     OverflowError,
     RecursionError,
 )
 """What the straight-line code may raise on input that is not regular."""
 
 
-class RecordPacker:
-    """Packs fixed fields, a length, that many bytes, padding, and fixed fields in one C call.
+def record_packer(before: str, after: str, maximum: int) -> tuple[list[Pack], Pack]:
+    """Functions that pack fixed fields, the length of some bytes, these bytes, padding, and fixed fields.
 
-    ``short[length](*before, length, raw, *after)`` for lengths below ``SHORT``,
-    ``long(...)`` with the same arguments for the others. A layout is compiled when a length
-    is first seen.
+    All are called with ``(*before, raw, *after)``. Of the list, the one at the length of ``raw``
+    does it in one C call, by a layout that is compiled when the length is first seen; the other
+    takes bytes of any length.
 
     Args:
         before: ``struct`` codes of the fields before the length.
         after: ``struct`` codes of the fields behind the padding.
         maximum: the declared bound; longer bytes raise Irregular.
     """
+    index = _values_of(before)
 
-    __slots__ = ("_after", "_at", "_before", "_maximum", "short")
-
-    def __init__(self, before: str, after: str, maximum: int) -> None:
-        self._before = before
-        self._after = after
-        self._maximum = maximum
-        self._at = -1
-        self.short: list[Pack] = [self._learn] * SHORT
-
-    def long(self, *values: Any) -> bytes:
-        """Pack bytes of any length up to the bound."""
-        return self._layout(self._raw(values)).pack(*values)
-
-    def _learn(self, *values: Any) -> bytes:
-        layout = self._layout(self._raw(values))
-        raw = self._raw(values)
-        self.short[len(raw)] = layout.pack
-        return layout.pack(*values)
-
-    def _raw(self, values: tuple[Any, ...]) -> Any:
-        if self._at < 0:
-            # Repeats make one value of "16s" and sixteen of "16i": count what the codes take.
-            self._at = (
-                len(Struct(">" + self._before).unpack(bytes(Struct(">" + self._before).size))) + 1
-            )
-        return values[self._at]
-
-    def _layout(self, raw: bytes) -> Struct:
+    def long(*values: Any) -> bytes:
+        raw = values[index]
         length = len(raw)
-        if length > self._maximum:
+        if raw.__class__ is not bytes or length > maximum:
             raise Irregular
-        return Struct(f">{self._before}I{length}s{-length % 4}x{self._after}")
+        head = pack(f">{before}I", *values[:index], length)
+        tail = pack(f">{-length % 4}x{after}", *values[index + 1 :])
+        return b"".join((head, raw, tail))
+
+    def learn(*values: Any) -> bytes:
+        length = len(values[index])
+        if length > maximum:
+            raise Irregular
+        # struct's Pascal string begins with a byte that has its length: with three zeros in
+        # front, and padding behind, that is a short XDR string, its length not an argument.
+        short[length] = Struct(f">{before}3x{length + 1}p{-length % 4}x{after}").pack
+        return short[length](*values)
+
+    short: list[Pack] = [learn] * SHORT
+    return short, long
 
 
-class RecordUnpacker:
-    """Unpacks what RecordPacker packs: ``(*before, length, raw, padding, *after)``.
+def record_unpacker(
+    before: str, after: str, maximum: int
+) -> tuple[list[tuple[Unpack, int]], Unpack]:
+    """Functions that unpack what ``record_packer`` packs: ``(*before, length, raw, padding, *after)``.
 
-    ``short[low](data, offset)``, where ``low`` is the last byte of the length word, is right
-    whenever the length turns out to be ``len(raw)``; otherwise ``long(data, offset)`` is.
-    The caller checks the padding.
+    All are called with ``(data, offset)``. Of the list, the one at the last byte of the length
+    word is right, and takes as many bytes as the number beside it, if the length turns out to be
+    that byte; if not, the other is. The caller checks the padding.
     """
+    index = _values_of(before)
+    word = calcsize(f">{before}")
 
-    __slots__ = ("_after", "_before", "_maximum", "_word", "short")
-
-    def __init__(self, before: str, after: str, maximum: int) -> None:
-        self._before = before
-        self._after = after
-        self._maximum = maximum
-        self._word = Struct(f">{before}").size
-        self.short: list[Unpack] = [self._learn] * SHORT
-
-    def long(self, data: bytes, offset: int) -> tuple[Any, ...]:
-        """Unpack a record of any length up to the bound."""
-        return self._layout(data, offset).unpack_from(data, offset)
-
-    def _learn(self, data: bytes, offset: int) -> tuple[Any, ...]:
-        layout = self._layout(data, offset)
-        at = offset + self._word
-        if not any(data[at : at + 3]):
-            self.short[data[at + 3]] = layout.unpack_from
-        return layout.unpack_from(data, offset)
-
-    def _layout(self, data: bytes, offset: int) -> Struct:
-        (length,) = unpack_from(">I", data, offset + self._word)
-        if length > self._maximum or length > len(data) - offset:
+    def long(data: bytes, offset: int) -> tuple[Any, ...]:
+        *head, length = unpack_from(f">{before}I", data, offset)
+        start = offset + word + 4
+        end = start + length
+        if length > maximum or end > len(data):
             raise Irregular
-        return Struct(f">{self._before}I{length}s{-length % 4}s{self._after}")
+        tail = unpack_from(f">{-length % 4}s{after}", data, end)
+        return (*head, length, data[start:end], *tail)
+
+    def learn(data: bytes, offset: int) -> tuple[Any, ...]:
+        low = data[offset + word + 3]
+        if low <= maximum:
+            layout = Struct(f">{before}I{low}s{-low % 4}s{after}")
+            short[low] = layout.unpack_from, layout.size
+        values = list(long(data, offset))
+        values[index] = -1  # this one is left to the other function
+        return tuple(values)
+
+    short: list[tuple[Unpack, int]] = [(learn, 0)] * SHORT
+    return short, long
+
+
+def _values_of(form: str) -> int:
+    """How many values ``struct`` codes take: "16s" is one, "16i" sixteen."""
+    return len(unpack(f">{form}", bytes(calcsize(f">{form}"))))
 
 
 def members(enum: type[E]) -> dict[int, E]:

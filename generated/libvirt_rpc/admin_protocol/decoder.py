@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from itertools import repeat
+from itertools import repeat, starmap
 from struct import Struct
 
 from libvirt_rpc.admin_protocol.types import (
@@ -48,8 +48,8 @@ from libvirt_rpc.admin_protocol.types import (
     AdminTypedParamValueVirTypedParamUint,
     AdminTypedParamValueVirTypedParamUllong,
 )
-from rpcgen.runtime.shapes import walk_decode, walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, RecordUnpacker, members, new
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, members, new, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,14 +61,18 @@ _i = Struct(">i").unpack_from
 _q = Struct(">q").unpack_from
 _Q = Struct(">Q").unpack_from
 _d = Struct(">d").unpack_from
-_II = Struct(">II").unpack_from
-_s_4194304 = RecordUnpacker("", "", 4194304)
-_s_QqI_4194304 = RecordUnpacker("", "QqI", 4194304)
-_s_I_4194304 = RecordUnpacker("", "I", 4194304)
-_s_i_4194304 = RecordUnpacker("", "i", 4194304)
-_s_II_4194304 = RecordUnpacker("", "II", 4194304)
-_s_QI_4194304 = RecordUnpacker("", "QI", 4194304)
-_s_QqII_4194304 = RecordUnpacker("", "QqII", 4194304)
+_2I = Struct(">2I").unpack_from
+_i_all = Struct(">i").unpack
+_I_all = Struct(">I").unpack
+_Q_all = Struct(">Q").unpack
+_2I_all = Struct(">2I").unpack
+_s_4194304, _s_4194304_long = record_unpacker("", "", 4194304)
+_s_QqI_4194304, _s_QqI_4194304_long = record_unpacker("", "QqI", 4194304)
+_s_I_4194304, _s_I_4194304_long = record_unpacker("", "I", 4194304)
+_s_i_4194304, _s_i_4194304_long = record_unpacker("", "i", 4194304)
+_s_2I_4194304, _s_2I_4194304_long = record_unpacker("", "2I", 4194304)
+_s_QI_4194304, _s_QI_4194304_long = record_unpacker("", "QI", 4194304)
+_s_Qq2I_4194304, _s_Qq2I_4194304_long = record_unpacker("", "Qq2I", 4194304)
 _members_of_admin_procedure = members(AdminProcedure)
 
 
@@ -77,15 +81,18 @@ def _read_each_admin_nonnull_server(
 ) -> tuple[list[AdminNonnullServer], int]:
     if count * 4 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(AdminNonnullServer, count)))
+    values = list(starmap(new, repeat((AdminNonnullServer,), count)))
     for value in values:
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
     return values, offset
 
 
@@ -94,15 +101,18 @@ def _read_each_admin_typed_param(
 ) -> tuple[list[AdminTypedParam], int]:
     if count * 12 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(AdminTypedParam, count)))
+    values = list(starmap(new, repeat((AdminTypedParam,), count)))
     for value in values:
-        length, raw, pad, kind = _s_i_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, kind = _s_i_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_i_4194304[low]
+        length, raw, pad, kind = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, kind = _s_i_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.field = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         if kind == 1:
             value.value = arm = new(AdminTypedParamValueVirTypedParamInt)
             (arm.i,) = _i(wire, offset)
@@ -129,13 +139,16 @@ def _read_each_admin_typed_param(
             offset += 4
         elif kind == 7:
             value.value = arm_7 = new(AdminTypedParamValueVirTypedParamString)
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             arm_7.s = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
     return values, offset
@@ -146,20 +159,21 @@ def _read_each_admin_nonnull_client(
 ) -> tuple[list[AdminNonnullClient], int]:
     if count * 24 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(AdminNonnullClient, count)))
+    values = list(starmap(new, repeat((AdminNonnullClient,), count)))
     for value in values:
         value.srv = srv = new(AdminNonnullServer)
-        length, raw, pad, value.id, value.timestamp, value.transport = _s_QqI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.id, value.timestamp, value.transport = _s_QqI_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_QqI_4194304[low]
+        length, raw, pad, value.id, value.timestamp, value.transport = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.id, value.timestamp, value.transport = _s_QqI_4194304_long(
                 wire, offset
             )
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         srv.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
     return values, offset
 
 
@@ -168,13 +182,16 @@ def decode_admin_nonnull_string(data: Buffer) -> str:
     wire = data if type(data) is bytes else bytes(data)
     value: str
     try:
-        length, raw, pad = _s_4194304.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, 0)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, 0)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value = raw.decode()
-        offset = 4 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -189,13 +206,16 @@ def read_admin_nonnull_string(data: Buffer, offset: int) -> tuple[str, int]:
     start = offset
     value: str
     try:
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "admin_nonnull_string", wire, start)
@@ -217,13 +237,16 @@ def read_admin_string(data: Buffer, offset: int) -> tuple[str | None, int]:
         if flag == 0:
             value = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -270,13 +293,16 @@ def read_admin_typed_param_value(data: Buffer, offset: int) -> tuple[AdminTypedP
             offset += 4
         elif kind == 7:
             value = arm_7 = new(AdminTypedParamValueVirTypedParamString)
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             arm_7.s = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -295,13 +321,16 @@ def read_admin_typed_param(data: Buffer, offset: int) -> tuple[AdminTypedParam, 
     start = offset
     try:
         value = new(AdminTypedParam)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.field = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         value.value, offset = read_admin_typed_param_value(wire, offset)
         return value, offset
     except FAULTS:
@@ -314,13 +343,16 @@ def decode_admin_nonnull_server(data: Buffer) -> AdminNonnullServer:
     value: AdminNonnullServer
     try:
         value = new(AdminNonnullServer)
-        length, raw, pad = _s_4194304.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, 0)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, 0)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset = 4 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -335,13 +367,16 @@ def read_admin_nonnull_server(data: Buffer, offset: int) -> tuple[AdminNonnullSe
     start = offset
     try:
         value = new(AdminNonnullServer)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "admin_nonnull_server", wire, start)
@@ -354,17 +389,18 @@ def decode_admin_nonnull_client(data: Buffer) -> AdminNonnullClient:
     try:
         value = new(AdminNonnullClient)
         value.srv = srv = new(AdminNonnullServer)
-        length, raw, pad, value.id, value.timestamp, value.transport = _s_QqI_4194304.short[
-            wire[3]
-        ](wire, 0)
-        if length != len(raw):
-            length, raw, pad, value.id, value.timestamp, value.transport = _s_QqI_4194304.long(
+        low = wire[3]
+        unpack, extent = _s_QqI_4194304[low]
+        length, raw, pad, value.id, value.timestamp, value.transport = unpack(wire, 0)
+        if length != low:
+            length, raw, pad, value.id, value.timestamp, value.transport = _s_QqI_4194304_long(
                 wire, 0
             )
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         srv.name = raw.decode()
-        offset = 24 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -380,17 +416,18 @@ def read_admin_nonnull_client(data: Buffer, offset: int) -> tuple[AdminNonnullCl
     try:
         value = new(AdminNonnullClient)
         value.srv = srv = new(AdminNonnullServer)
-        length, raw, pad, value.id, value.timestamp, value.transport = _s_QqI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.id, value.timestamp, value.transport = _s_QqI_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_QqI_4194304[low]
+        length, raw, pad, value.id, value.timestamp, value.transport = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.id, value.timestamp, value.transport = _s_QqI_4194304_long(
                 wire, offset
             )
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         srv.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "admin_nonnull_client", wire, start)
@@ -398,17 +435,14 @@ def read_admin_nonnull_client(data: Buffer, offset: int) -> tuple[AdminNonnullCl
 
 def decode_admin_procedure(data: Buffer) -> AdminProcedure:
     """enum admin_procedure that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: AdminProcedure
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_admin_procedure[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "admin_procedure", wire)
+    value = walk_decode(SHAPES, "admin_procedure", data)
     return value
 
 
@@ -428,17 +462,14 @@ def read_admin_procedure(data: Buffer, offset: int) -> tuple[AdminProcedure, int
 
 def decode_admin_connect_open_args(data: Buffer) -> AdminConnectOpenArgs:
     """struct admin_connect_open_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: AdminConnectOpenArgs
     try:
         value = new(AdminConnectOpenArgs)
-        (value.flags,) = _I(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.flags,) = _I_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "admin_connect_open_args", wire)
+    value = walk_decode(SHAPES, "admin_connect_open_args", data)
     return value
 
 
@@ -457,17 +488,14 @@ def read_admin_connect_open_args(data: Buffer, offset: int) -> tuple[AdminConnec
 
 def decode_admin_connect_get_lib_version_ret(data: Buffer) -> AdminConnectGetLibVersionRet:
     """struct admin_connect_get_lib_version_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: AdminConnectGetLibVersionRet
     try:
         value = new(AdminConnectGetLibVersionRet)
-        (value.lib_ver,) = _Q(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        (value.lib_ver,) = _Q_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "admin_connect_get_lib_version_ret", wire)
+    value = walk_decode(SHAPES, "admin_connect_get_lib_version_ret", data)
     return value
 
 
@@ -490,17 +518,14 @@ def decode_admin_connect_get_logging_outputs_args(
     data: Buffer,
 ) -> AdminConnectGetLoggingOutputsArgs:
     """struct admin_connect_get_logging_outputs_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: AdminConnectGetLoggingOutputsArgs
     try:
         value = new(AdminConnectGetLoggingOutputsArgs)
-        (value.flags,) = _I(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.flags,) = _I_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "admin_connect_get_logging_outputs_args", wire)
+    value = walk_decode(SHAPES, "admin_connect_get_logging_outputs_args", data)
     return value
 
 
@@ -532,13 +557,16 @@ def read_admin_connect_get_logging_outputs_ret(
     start = offset
     try:
         value = new(AdminConnectGetLoggingOutputsRet)
-        length, raw, pad, value.noutputs = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.noutputs = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.noutputs = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.noutputs = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.outputs = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "admin_connect_get_logging_outputs_ret", wire, start)
@@ -564,13 +592,16 @@ def read_admin_connect_set_logging_outputs_args(
         if flag == 0:
             value.outputs = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.outputs = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (value.flags,) = _I(wire, offset)
@@ -584,17 +615,14 @@ def decode_admin_connect_get_logging_filters_args(
     data: Buffer,
 ) -> AdminConnectGetLoggingFiltersArgs:
     """struct admin_connect_get_logging_filters_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: AdminConnectGetLoggingFiltersArgs
     try:
         value = new(AdminConnectGetLoggingFiltersArgs)
-        (value.flags,) = _I(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.flags,) = _I_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "admin_connect_get_logging_filters_args", wire)
+    value = walk_decode(SHAPES, "admin_connect_get_logging_filters_args", data)
     return value
 
 
@@ -631,13 +659,16 @@ def read_admin_connect_get_logging_filters_ret(
         if flag == 0:
             value.filters = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.filters = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (value.nfilters,) = _I(wire, offset)
@@ -667,13 +698,16 @@ def read_admin_connect_set_logging_filters_args(
         if flag == 0:
             value.filters = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.filters = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (value.flags,) = _I(wire, offset)
@@ -685,17 +719,14 @@ def read_admin_connect_set_logging_filters_args(
 
 def decode_admin_connect_set_daemon_timeout_args(data: Buffer) -> AdminConnectSetDaemonTimeoutArgs:
     """struct admin_connect_set_daemon_timeout_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: AdminConnectSetDaemonTimeoutArgs
     try:
         value = new(AdminConnectSetDaemonTimeoutArgs)
-        value.timeout, value.flags = _II(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        value.timeout, value.flags = _2I_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "admin_connect_set_daemon_timeout_args", wire)
+    value = walk_decode(SHAPES, "admin_connect_set_daemon_timeout_args", data)
     return value
 
 
@@ -707,7 +738,7 @@ def read_admin_connect_set_daemon_timeout_args(
     start = offset
     try:
         value = new(AdminConnectSetDaemonTimeoutArgs)
-        value.timeout, value.flags = _II(wire, offset)
+        value.timeout, value.flags = _2I(wire, offset)
         offset += 8
         return value, offset
     except FAULTS:
@@ -716,17 +747,14 @@ def read_admin_connect_set_daemon_timeout_args(
 
 def decode_admin_connect_daemon_shutdown_args(data: Buffer) -> AdminConnectDaemonShutdownArgs:
     """struct admin_connect_daemon_shutdown_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: AdminConnectDaemonShutdownArgs
     try:
         value = new(AdminConnectDaemonShutdownArgs)
-        (value.flags,) = _I(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.flags,) = _I_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "admin_connect_daemon_shutdown_args", wire)
+    value = walk_decode(SHAPES, "admin_connect_daemon_shutdown_args", data)
     return value
 
 
@@ -747,17 +775,14 @@ def read_admin_connect_daemon_shutdown_args(
 
 def decode_admin_connect_list_servers_args(data: Buffer) -> AdminConnectListServersArgs:
     """struct admin_connect_list_servers_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: AdminConnectListServersArgs
     try:
         value = new(AdminConnectListServersArgs)
-        value.need_results, value.flags = _II(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        value.need_results, value.flags = _2I_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "admin_connect_list_servers_args", wire)
+    value = walk_decode(SHAPES, "admin_connect_list_servers_args", data)
     return value
 
 
@@ -769,7 +794,7 @@ def read_admin_connect_list_servers_args(
     start = offset
     try:
         value = new(AdminConnectListServersArgs)
-        value.need_results, value.flags = _II(wire, offset)
+        value.need_results, value.flags = _2I(wire, offset)
         offset += 8
         return value, offset
     except FAULTS:
@@ -814,13 +839,16 @@ def read_admin_connect_lookup_server_args(
     start = offset
     try:
         value = new(AdminConnectLookupServerArgs)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "admin_connect_lookup_server_args", wire, start)
@@ -840,13 +868,16 @@ def read_admin_connect_lookup_server_ret(
     try:
         value = new(AdminConnectLookupServerRet)
         value.srv = srv = new(AdminNonnullServer)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         srv.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "admin_connect_lookup_server_ret", wire, start)
@@ -868,13 +899,16 @@ def read_admin_server_get_threadpool_parameters_args(
     try:
         value = new(AdminServerGetThreadpoolParametersArgs)
         value.srv = srv = new(AdminNonnullServer)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         srv.name = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "admin_server_get_threadpool_parameters_args", wire, start)
@@ -921,13 +955,16 @@ def read_admin_server_set_threadpool_parameters_args(
     try:
         value = new(AdminServerSetThreadpoolParametersArgs)
         value.srv = srv = new(AdminNonnullServer)
-        length, raw, pad, count = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, count = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, count = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, count = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         srv.name = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         if count > 32:
             raise Irregular
         value.params, offset = _read_each_admin_typed_param(wire, offset, count)
@@ -952,13 +989,16 @@ def read_admin_server_get_client_limits_args(
     try:
         value = new(AdminServerGetClientLimitsArgs)
         value.srv = srv = new(AdminNonnullServer)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         srv.name = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "admin_server_get_client_limits_args", wire, start)
@@ -1001,13 +1041,16 @@ def read_admin_server_set_client_limits_args(
     try:
         value = new(AdminServerSetClientLimitsArgs)
         value.srv = srv = new(AdminNonnullServer)
-        length, raw, pad, count = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, count = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, count = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, count = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         srv.name = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         if count > 32:
             raise Irregular
         value.params, offset = _read_each_admin_typed_param(wire, offset, count)
@@ -1032,13 +1075,16 @@ def read_admin_server_update_tls_files_args(
     try:
         value = new(AdminServerUpdateTlsFilesArgs)
         value.srv = srv = new(AdminNonnullServer)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         srv.name = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "admin_server_update_tls_files_args", wire, start)
@@ -1058,15 +1104,16 @@ def read_admin_server_list_clients_args(
     try:
         value = new(AdminServerListClientsArgs)
         value.srv = srv = new(AdminNonnullServer)
-        length, raw, pad, value.need_results, value.flags = _s_II_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, value.need_results, value.flags = _s_II_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_2I_4194304[low]
+        length, raw, pad, value.need_results, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.need_results, value.flags = _s_2I_4194304_long(wire, offset)
+            extent = 12 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         srv.name = raw.decode()
-        offset += 12 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "admin_server_list_clients_args", wire, start)
@@ -1111,15 +1158,16 @@ def read_admin_server_lookup_client_args(
     try:
         value = new(AdminServerLookupClientArgs)
         value.srv = srv = new(AdminNonnullServer)
-        length, raw, pad, value.id, value.flags = _s_QI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, value.id, value.flags = _s_QI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_QI_4194304[low]
+        length, raw, pad, value.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.id, value.flags = _s_QI_4194304_long(wire, offset)
+            extent = 16 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         srv.name = raw.decode()
-        offset += 16 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "admin_server_lookup_client_args", wire, start)
@@ -1140,17 +1188,18 @@ def read_admin_server_lookup_client_ret(
         value = new(AdminServerLookupClientRet)
         value.clnt = clnt = new(AdminNonnullClient)
         clnt.srv = srv = new(AdminNonnullServer)
-        length, raw, pad, clnt.id, clnt.timestamp, clnt.transport = _s_QqI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, clnt.id, clnt.timestamp, clnt.transport = _s_QqI_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_QqI_4194304[low]
+        length, raw, pad, clnt.id, clnt.timestamp, clnt.transport = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, clnt.id, clnt.timestamp, clnt.transport = _s_QqI_4194304_long(
                 wire, offset
             )
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         srv.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "admin_server_lookup_client_ret", wire, start)
@@ -1171,17 +1220,20 @@ def read_admin_client_get_info_args(
         value = new(AdminClientGetInfoArgs)
         value.clnt = clnt = new(AdminNonnullClient)
         clnt.srv = srv = new(AdminNonnullServer)
-        length, raw, pad, clnt.id, clnt.timestamp, clnt.transport, value.flags = (
-            _s_QqII_4194304.short[wire[offset + 3]](wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_Qq2I_4194304[low]
+        length, raw, pad, clnt.id, clnt.timestamp, clnt.transport, value.flags = unpack(
+            wire, offset
         )
-        if length != len(raw):
+        if length != low:
             length, raw, pad, clnt.id, clnt.timestamp, clnt.transport, value.flags = (
-                _s_QqII_4194304.long(wire, offset)
+                _s_Qq2I_4194304_long(wire, offset)
             )
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         srv.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "admin_client_get_info_args", wire, start)
@@ -1221,17 +1273,20 @@ def read_admin_client_close_args(data: Buffer, offset: int) -> tuple[AdminClient
         value = new(AdminClientCloseArgs)
         value.clnt = clnt = new(AdminNonnullClient)
         clnt.srv = srv = new(AdminNonnullServer)
-        length, raw, pad, clnt.id, clnt.timestamp, clnt.transport, value.flags = (
-            _s_QqII_4194304.short[wire[offset + 3]](wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_Qq2I_4194304[low]
+        length, raw, pad, clnt.id, clnt.timestamp, clnt.transport, value.flags = unpack(
+            wire, offset
         )
-        if length != len(raw):
+        if length != low:
             length, raw, pad, clnt.id, clnt.timestamp, clnt.transport, value.flags = (
-                _s_QqII_4194304.long(wire, offset)
+                _s_Qq2I_4194304_long(wire, offset)
             )
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         srv.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "admin_client_close_args", wire, start)

@@ -48,35 +48,37 @@ from libvirt_rpc.admin_protocol.types import (
     AdminTypedParamValueVirTypedParamUllong,
 )
 from rpcgen.runtime.limits import SHORT
-from rpcgen.runtime.shapes import walk_encode
-from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, RecordPacker
+from rpcgen.runtime.writer import walk_encode
+from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, record_packer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from libvirt_rpc.admin_protocol.types import AdminTypedParamValue
 
-_ii = Struct(">ii").pack
-_iI = Struct(">iI").pack
-_iq = Struct(">iq").pack
-_iQ = Struct(">iQ").pack
-_id = Struct(">id").pack
+_3xBi = Struct(">3xBi").pack
+_3xBI = Struct(">3xBI").pack
+_3xBq = Struct(">3xBq").pack
+_3xBQ = Struct(">3xBQ").pack
+_3xBd = Struct(">3xBd").pack
 _i = Struct(">i").pack
 _I = Struct(">I").pack
 _Q = Struct(">Q").pack
-_II = Struct(">II").pack
-_s_4194304 = RecordPacker("", "", 4194304)
-_I_s_4194304 = RecordPacker("I", "", 4194304)
-_i_s_4194304 = RecordPacker("i", "", 4194304)
-_s_ii_4194304 = RecordPacker("", "ii", 4194304)
-_s_iI_4194304 = RecordPacker("", "iI", 4194304)
-_s_iq_4194304 = RecordPacker("", "iq", 4194304)
-_s_iQ_4194304 = RecordPacker("", "iQ", 4194304)
-_s_id_4194304 = RecordPacker("", "id", 4194304)
-_s_QqI_4194304 = RecordPacker("", "QqI", 4194304)
-_s_I_4194304 = RecordPacker("", "I", 4194304)
-_s_II_4194304 = RecordPacker("", "II", 4194304)
-_s_QI_4194304 = RecordPacker("", "QI", 4194304)
-_s_QqII_4194304 = RecordPacker("", "QqII", 4194304)
+_2I = Struct(">2I").pack
+_s_4194304, _s_4194304_long = record_packer("", "", 4194304)
+_I_s_4194304, _I_s_4194304_long = record_packer("I", "", 4194304)
+_3xB_s_4194304, _3xB_s_4194304_long = record_packer("3xB", "", 4194304)
+_s_3xBi_4194304, _s_3xBi_4194304_long = record_packer("", "3xBi", 4194304)
+_s_3xBI_4194304, _s_3xBI_4194304_long = record_packer("", "3xBI", 4194304)
+_s_3xBq_4194304, _s_3xBq_4194304_long = record_packer("", "3xBq", 4194304)
+_s_3xBQ_4194304, _s_3xBQ_4194304_long = record_packer("", "3xBQ", 4194304)
+_s_3xBd_4194304, _s_3xBd_4194304_long = record_packer("", "3xBd", 4194304)
+_s_QqI_4194304, _s_QqI_4194304_long = record_packer("", "QqI", 4194304)
+_s_I_4194304, _s_I_4194304_long = record_packer("", "I", 4194304)
+_s_2I_4194304, _s_2I_4194304_long = record_packer("", "2I", 4194304)
+_s_QI_4194304, _s_QI_4194304_long = record_packer("", "QI", 4194304)
+_s_Qq2I_4194304, _s_Qq2I_4194304_long = record_packer("", "Qq2I", 4194304)
 
 
 def _encode_each_admin_nonnull_server(values: list[AdminNonnullServer]) -> bytes:
@@ -86,7 +88,7 @@ def _encode_each_admin_nonnull_server(values: list[AdminNonnullServer]) -> bytes
         size = len(text)
         if type(value) is not AdminNonnullServer or 0 in text:
             raise Irregular
-        parts.append((_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text))
+        parts.append((_s_4194304[size] if size < SHORT else _s_4194304_long)(text))
     return b"".join(parts)
 
 
@@ -95,55 +97,54 @@ def _encode_each_admin_typed_param(values: list[AdminTypedParam]) -> bytes:
     for value in values:
         text = value.field.encode()
         size = len(text)
-        the_value = value.value
+        the_value: Any = value.value
         if type(value) is not AdminTypedParam or 0 in text:
             raise Irregular
-        if type(the_value) is AdminTypedParamValueVirTypedParamInt:
+        cls = type(the_value)
+        if cls is AdminTypedParamValueVirTypedParamInt:
             parts.append(
-                (_s_ii_4194304.short[size] if size < SHORT else _s_ii_4194304.long)(
-                    size, text, 1, the_value.i
+                (_s_3xBi_4194304[size] if size < SHORT else _s_3xBi_4194304_long)(
+                    text, 1, the_value.i
                 )
             )
-        elif type(the_value) is AdminTypedParamValueVirTypedParamUint:
+        elif cls is AdminTypedParamValueVirTypedParamUint:
             parts.append(
-                (_s_iI_4194304.short[size] if size < SHORT else _s_iI_4194304.long)(
-                    size, text, 2, the_value.ui
+                (_s_3xBI_4194304[size] if size < SHORT else _s_3xBI_4194304_long)(
+                    text, 2, the_value.ui
                 )
             )
-        elif type(the_value) is AdminTypedParamValueVirTypedParamLlong:
+        elif cls is AdminTypedParamValueVirTypedParamLlong:
             parts.append(
-                (_s_iq_4194304.short[size] if size < SHORT else _s_iq_4194304.long)(
-                    size, text, 3, the_value.l
+                (_s_3xBq_4194304[size] if size < SHORT else _s_3xBq_4194304_long)(
+                    text, 3, the_value.l
                 )
             )
-        elif type(the_value) is AdminTypedParamValueVirTypedParamUllong:
+        elif cls is AdminTypedParamValueVirTypedParamUllong:
             parts.append(
-                (_s_iQ_4194304.short[size] if size < SHORT else _s_iQ_4194304.long)(
-                    size, text, 4, the_value.ul
+                (_s_3xBQ_4194304[size] if size < SHORT else _s_3xBQ_4194304_long)(
+                    text, 4, the_value.ul
                 )
             )
-        elif type(the_value) is AdminTypedParamValueVirTypedParamDouble:
+        elif cls is AdminTypedParamValueVirTypedParamDouble:
             parts.append(
-                (_s_id_4194304.short[size] if size < SHORT else _s_id_4194304.long)(
-                    size, text, 5, the_value.d
+                (_s_3xBd_4194304[size] if size < SHORT else _s_3xBd_4194304_long)(
+                    text, 5, the_value.d
                 )
             )
-        elif type(the_value) is AdminTypedParamValueVirTypedParamBoolean:
+        elif cls is AdminTypedParamValueVirTypedParamBoolean:
             parts.append(
-                (_s_ii_4194304.short[size] if size < SHORT else _s_ii_4194304.long)(
-                    size, text, 6, the_value.b
+                (_s_3xBi_4194304[size] if size < SHORT else _s_3xBi_4194304_long)(
+                    text, 6, the_value.b
                 )
             )
-        elif type(the_value) is AdminTypedParamValueVirTypedParamString:
+        elif cls is AdminTypedParamValueVirTypedParamString:
             text_2 = the_value.s.encode()
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
             parts.append(
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
-                + (_i_s_4194304.short[size_2] if size_2 < SHORT else _i_s_4194304.long)(
-                    7, size_2, text_2
-                )
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
+                + (_3xB_s_4194304[size_2] if size_2 < SHORT else _3xB_s_4194304_long)(7, text_2)
             )
         else:
             raise Irregular
@@ -163,8 +164,8 @@ def _encode_each_admin_nonnull_client(values: list[AdminNonnullClient]) -> bytes
         ):
             raise Irregular
         parts.append(
-            (_s_QqI_4194304.short[size] if size < SHORT else _s_QqI_4194304.long)(
-                size, text, value.id, value.timestamp, value.transport
+            (_s_QqI_4194304[size] if size < SHORT else _s_QqI_4194304_long)(
+                text, value.id, value.timestamp, value.transport
             )
         )
     return b"".join(parts)
@@ -177,7 +178,7 @@ def encode_admin_nonnull_string(value: str) -> bytes:
         size = len(text)
         if 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "admin_nonnull_string", value)
 
@@ -192,9 +193,7 @@ def encode_admin_string(value: str | None) -> bytes:
             size = len(text)
             if 0 in text:
                 raise Irregular
-            value_part = (_I_s_4194304.short[size] if size < SHORT else _I_s_4194304.long)(
-                1, size, text
-            )
+            value_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
         return value_part
     except FAULTS:
         return walk_encode(SHAPES, "admin_string", value)
@@ -203,24 +202,26 @@ def encode_admin_string(value: str | None) -> bytes:
 def encode_admin_typed_param_value(value: AdminTypedParamValue) -> bytes:
     """union admin_typed_param_value."""
     try:
-        if type(value) is AdminTypedParamValueVirTypedParamInt:
-            return _ii(1, value.i)
-        if type(value) is AdminTypedParamValueVirTypedParamUint:
-            return _iI(2, value.ui)
-        if type(value) is AdminTypedParamValueVirTypedParamLlong:
-            return _iq(3, value.l)
-        if type(value) is AdminTypedParamValueVirTypedParamUllong:
-            return _iQ(4, value.ul)
-        if type(value) is AdminTypedParamValueVirTypedParamDouble:
-            return _id(5, value.d)
-        if type(value) is AdminTypedParamValueVirTypedParamBoolean:
-            return _ii(6, value.b)
-        if type(value) is AdminTypedParamValueVirTypedParamString:
-            text = value.s.encode()
+        arm: Any = value
+        cls = type(arm)
+        if cls is AdminTypedParamValueVirTypedParamInt:
+            return _3xBi(1, arm.i)
+        if cls is AdminTypedParamValueVirTypedParamUint:
+            return _3xBI(2, arm.ui)
+        if cls is AdminTypedParamValueVirTypedParamLlong:
+            return _3xBq(3, arm.l)
+        if cls is AdminTypedParamValueVirTypedParamUllong:
+            return _3xBQ(4, arm.ul)
+        if cls is AdminTypedParamValueVirTypedParamDouble:
+            return _3xBd(5, arm.d)
+        if cls is AdminTypedParamValueVirTypedParamBoolean:
+            return _3xBi(6, arm.b)
+        if cls is AdminTypedParamValueVirTypedParamString:
+            text = arm.s.encode()
             size = len(text)
             if 0 in text:
                 raise Irregular
-            return (_i_s_4194304.short[size] if size < SHORT else _i_s_4194304.long)(7, size, text)
+            return (_3xB_s_4194304[size] if size < SHORT else _3xB_s_4194304_long)(7, text)
         raise Irregular
     except FAULTS:
         return walk_encode(SHAPES, "admin_typed_param_value", value)
@@ -231,41 +232,42 @@ def encode_admin_typed_param(value: AdminTypedParam) -> bytes:
     try:
         text = value.field.encode()
         size = len(text)
-        the_value = value.value
+        the_value: Any = value.value
         if type(value) is not AdminTypedParam or 0 in text:
             raise Irregular
-        if type(the_value) is AdminTypedParamValueVirTypedParamInt:
-            return (_s_ii_4194304.short[size] if size < SHORT else _s_ii_4194304.long)(
-                size, text, 1, the_value.i
+        cls = type(the_value)
+        if cls is AdminTypedParamValueVirTypedParamInt:
+            return (_s_3xBi_4194304[size] if size < SHORT else _s_3xBi_4194304_long)(
+                text, 1, the_value.i
             )
-        if type(the_value) is AdminTypedParamValueVirTypedParamUint:
-            return (_s_iI_4194304.short[size] if size < SHORT else _s_iI_4194304.long)(
-                size, text, 2, the_value.ui
+        if cls is AdminTypedParamValueVirTypedParamUint:
+            return (_s_3xBI_4194304[size] if size < SHORT else _s_3xBI_4194304_long)(
+                text, 2, the_value.ui
             )
-        if type(the_value) is AdminTypedParamValueVirTypedParamLlong:
-            return (_s_iq_4194304.short[size] if size < SHORT else _s_iq_4194304.long)(
-                size, text, 3, the_value.l
+        if cls is AdminTypedParamValueVirTypedParamLlong:
+            return (_s_3xBq_4194304[size] if size < SHORT else _s_3xBq_4194304_long)(
+                text, 3, the_value.l
             )
-        if type(the_value) is AdminTypedParamValueVirTypedParamUllong:
-            return (_s_iQ_4194304.short[size] if size < SHORT else _s_iQ_4194304.long)(
-                size, text, 4, the_value.ul
+        if cls is AdminTypedParamValueVirTypedParamUllong:
+            return (_s_3xBQ_4194304[size] if size < SHORT else _s_3xBQ_4194304_long)(
+                text, 4, the_value.ul
             )
-        if type(the_value) is AdminTypedParamValueVirTypedParamDouble:
-            return (_s_id_4194304.short[size] if size < SHORT else _s_id_4194304.long)(
-                size, text, 5, the_value.d
+        if cls is AdminTypedParamValueVirTypedParamDouble:
+            return (_s_3xBd_4194304[size] if size < SHORT else _s_3xBd_4194304_long)(
+                text, 5, the_value.d
             )
-        if type(the_value) is AdminTypedParamValueVirTypedParamBoolean:
-            return (_s_ii_4194304.short[size] if size < SHORT else _s_ii_4194304.long)(
-                size, text, 6, the_value.b
+        if cls is AdminTypedParamValueVirTypedParamBoolean:
+            return (_s_3xBi_4194304[size] if size < SHORT else _s_3xBi_4194304_long)(
+                text, 6, the_value.b
             )
-        if type(the_value) is AdminTypedParamValueVirTypedParamString:
+        if cls is AdminTypedParamValueVirTypedParamString:
             text_2 = the_value.s.encode()
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-                _i_s_4194304.short[size_2] if size_2 < SHORT else _i_s_4194304.long
-            )(7, size_2, text_2)
+            return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+                _3xB_s_4194304[size_2] if size_2 < SHORT else _3xB_s_4194304_long
+            )(7, text_2)
         raise Irregular
     except FAULTS:
         return walk_encode(SHAPES, "admin_typed_param", value)
@@ -278,7 +280,7 @@ def encode_admin_nonnull_server(value: AdminNonnullServer) -> bytes:
         size = len(text)
         if type(value) is not AdminNonnullServer or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "admin_nonnull_server", value)
 
@@ -295,8 +297,8 @@ def encode_admin_nonnull_client(value: AdminNonnullClient) -> bytes:
             or 0 in text
         ):
             raise Irregular
-        return (_s_QqI_4194304.short[size] if size < SHORT else _s_QqI_4194304.long)(
-            size, text, value.id, value.timestamp, value.transport
+        return (_s_QqI_4194304[size] if size < SHORT else _s_QqI_4194304_long)(
+            text, value.id, value.timestamp, value.transport
         )
     except FAULTS:
         return walk_encode(SHAPES, "admin_nonnull_client", value)
@@ -351,9 +353,7 @@ def encode_admin_connect_get_logging_outputs_ret(value: AdminConnectGetLoggingOu
         size = len(text)
         if type(value) is not AdminConnectGetLoggingOutputsRet or 0 in text:
             raise Irregular
-        return (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-            size, text, value.noutputs
-        )
+        return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.noutputs)
     except FAULTS:
         return walk_encode(SHAPES, "admin_connect_get_logging_outputs_ret", value)
 
@@ -370,9 +370,7 @@ def encode_admin_connect_set_logging_outputs_args(
             size = len(text)
             if 0 in text:
                 raise Irregular
-            outputs_part = (_I_s_4194304.short[size] if size < SHORT else _I_s_4194304.long)(
-                1, size, text
-            )
+            outputs_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
         if type(value) is not AdminConnectSetLoggingOutputsArgs:
             raise Irregular
         return outputs_part + _I(value.flags)
@@ -402,9 +400,7 @@ def encode_admin_connect_get_logging_filters_ret(value: AdminConnectGetLoggingFi
             size = len(text)
             if 0 in text:
                 raise Irregular
-            filters_part = (_I_s_4194304.short[size] if size < SHORT else _I_s_4194304.long)(
-                1, size, text
-            )
+            filters_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
         if type(value) is not AdminConnectGetLoggingFiltersRet:
             raise Irregular
         return filters_part + _I(value.nfilters)
@@ -424,9 +420,7 @@ def encode_admin_connect_set_logging_filters_args(
             size = len(text)
             if 0 in text:
                 raise Irregular
-            filters_part = (_I_s_4194304.short[size] if size < SHORT else _I_s_4194304.long)(
-                1, size, text
-            )
+            filters_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
         if type(value) is not AdminConnectSetLoggingFiltersArgs:
             raise Irregular
         return filters_part + _I(value.flags)
@@ -439,7 +433,7 @@ def encode_admin_connect_set_daemon_timeout_args(value: AdminConnectSetDaemonTim
     try:
         if type(value) is not AdminConnectSetDaemonTimeoutArgs:
             raise Irregular
-        return _II(value.timeout, value.flags)
+        return _2I(value.timeout, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "admin_connect_set_daemon_timeout_args", value)
 
@@ -459,7 +453,7 @@ def encode_admin_connect_list_servers_args(value: AdminConnectListServersArgs) -
     try:
         if type(value) is not AdminConnectListServersArgs:
             raise Irregular
-        return _II(value.need_results, value.flags)
+        return _2I(value.need_results, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "admin_connect_list_servers_args", value)
 
@@ -491,9 +485,7 @@ def encode_admin_connect_lookup_server_args(value: AdminConnectLookupServerArgs)
         size = len(text)
         if type(value) is not AdminConnectLookupServerArgs or 0 in text:
             raise Irregular
-        return (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-            size, text, value.flags
-        )
+        return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "admin_connect_lookup_server_args", value)
 
@@ -510,7 +502,7 @@ def encode_admin_connect_lookup_server_ret(value: AdminConnectLookupServerRet) -
             or 0 in text
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "admin_connect_lookup_server_ret", value)
 
@@ -529,9 +521,7 @@ def encode_admin_server_get_threadpool_parameters_args(
             or 0 in text
         ):
             raise Irregular
-        return (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-            size, text, value.flags
-        )
+        return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "admin_server_get_threadpool_parameters_args", value)
 
@@ -570,8 +560,8 @@ def encode_admin_server_set_threadpool_parameters_args(
             raise Irregular
         return b"".join(
             (
-                (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-                    size, text, len(value.params)
+                (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(
+                    text, len(value.params)
                 ),
                 _encode_each_admin_typed_param(value.params),
                 _I(value.flags),
@@ -593,9 +583,7 @@ def encode_admin_server_get_client_limits_args(value: AdminServerGetClientLimits
             or 0 in text
         ):
             raise Irregular
-        return (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-            size, text, value.flags
-        )
+        return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "admin_server_get_client_limits_args", value)
 
@@ -630,8 +618,8 @@ def encode_admin_server_set_client_limits_args(value: AdminServerSetClientLimits
             raise Irregular
         return b"".join(
             (
-                (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-                    size, text, len(value.params)
+                (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(
+                    text, len(value.params)
                 ),
                 _encode_each_admin_typed_param(value.params),
                 _I(value.flags),
@@ -653,9 +641,7 @@ def encode_admin_server_update_tls_files_args(value: AdminServerUpdateTlsFilesAr
             or 0 in text
         ):
             raise Irregular
-        return (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-            size, text, value.flags
-        )
+        return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "admin_server_update_tls_files_args", value)
 
@@ -672,8 +658,8 @@ def encode_admin_server_list_clients_args(value: AdminServerListClientsArgs) -> 
             or 0 in text
         ):
             raise Irregular
-        return (_s_II_4194304.short[size] if size < SHORT else _s_II_4194304.long)(
-            size, text, value.need_results, value.flags
+        return (_s_2I_4194304[size] if size < SHORT else _s_2I_4194304_long)(
+            text, value.need_results, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "admin_server_list_clients_args", value)
@@ -711,8 +697,8 @@ def encode_admin_server_lookup_client_args(value: AdminServerLookupClientArgs) -
             or 0 in text
         ):
             raise Irregular
-        return (_s_QI_4194304.short[size] if size < SHORT else _s_QI_4194304.long)(
-            size, text, value.id, value.flags
+        return (_s_QI_4194304[size] if size < SHORT else _s_QI_4194304_long)(
+            text, value.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "admin_server_lookup_client_args", value)
@@ -732,8 +718,8 @@ def encode_admin_server_lookup_client_ret(value: AdminServerLookupClientRet) -> 
             or 0 in text
         ):
             raise Irregular
-        return (_s_QqI_4194304.short[size] if size < SHORT else _s_QqI_4194304.long)(
-            size, text, clnt.id, clnt.timestamp, clnt.transport
+        return (_s_QqI_4194304[size] if size < SHORT else _s_QqI_4194304_long)(
+            text, clnt.id, clnt.timestamp, clnt.transport
         )
     except FAULTS:
         return walk_encode(SHAPES, "admin_server_lookup_client_ret", value)
@@ -753,8 +739,8 @@ def encode_admin_client_get_info_args(value: AdminClientGetInfoArgs) -> bytes:
             or 0 in text
         ):
             raise Irregular
-        return (_s_QqII_4194304.short[size] if size < SHORT else _s_QqII_4194304.long)(
-            size, text, clnt.id, clnt.timestamp, clnt.transport, value.flags
+        return (_s_Qq2I_4194304[size] if size < SHORT else _s_Qq2I_4194304_long)(
+            text, clnt.id, clnt.timestamp, clnt.transport, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "admin_client_get_info_args", value)
@@ -788,8 +774,8 @@ def encode_admin_client_close_args(value: AdminClientCloseArgs) -> bytes:
             or 0 in text
         ):
             raise Irregular
-        return (_s_QqII_4194304.short[size] if size < SHORT else _s_QqII_4194304.long)(
-            size, text, clnt.id, clnt.timestamp, clnt.transport, value.flags
+        return (_s_Qq2I_4194304[size] if size < SHORT else _s_Qq2I_4194304_long)(
+            text, clnt.id, clnt.timestamp, clnt.transport, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "admin_client_close_args", value)

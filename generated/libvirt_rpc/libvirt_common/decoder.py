@@ -22,7 +22,7 @@ from libvirt_rpc.libvirt_common.types import (
     VirStoragePoolEventID,
     VirTypedParameterType,
 )
-from rpcgen.runtime.shapes import walk_decode, walk_read
+from rpcgen.runtime.reader import walk_decode, walk_read
 from rpcgen.runtime.xdr import FAULTS, members
 
 TYPE_CHECKING = False
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
 _i = Struct(">i").unpack_from
+_i_all = Struct(">i").unpack
 _members_of_vir_typed_parameter_type = members(VirTypedParameterType)
 _members_of_vir_drv_feature = members(VirDrvFeature)
 _members_of_vir_connect_close_reason = members(VirConnectCloseReason)
@@ -48,17 +49,14 @@ _members_of_vir_error_domain = members(VirErrorDomain)
 
 def decode_vir_typed_parameter_type(data: Buffer) -> VirTypedParameterType:
     """enum virTypedParameterType that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirTypedParameterType
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_vir_typed_parameter_type[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virTypedParameterType", wire)
+    value = walk_decode(SHAPES, "virTypedParameterType", data)
     return value
 
 
@@ -78,17 +76,14 @@ def read_vir_typed_parameter_type(data: Buffer, offset: int) -> tuple[VirTypedPa
 
 def decode_vir_drv_feature(data: Buffer) -> VirDrvFeature | int:
     """enum virDrvFeature that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirDrvFeature | int
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_vir_drv_feature.get(the_value, the_value)
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virDrvFeature", wire)
+    value = walk_decode(SHAPES, "virDrvFeature", data)
     return value
 
 
@@ -108,17 +103,14 @@ def read_vir_drv_feature(data: Buffer, offset: int) -> tuple[VirDrvFeature | int
 
 def decode_vir_connect_close_reason(data: Buffer) -> VirConnectCloseReason | int:
     """enum virConnectCloseReason that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirConnectCloseReason | int
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_vir_connect_close_reason.get(the_value, the_value)
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virConnectCloseReason", wire)
+    value = walk_decode(SHAPES, "virConnectCloseReason", data)
     return value
 
 
@@ -140,17 +132,14 @@ def read_vir_connect_close_reason(
 
 def decode_vir_client_transport(data: Buffer) -> VirClientTransport | int:
     """enum virClientTransport that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirClientTransport | int
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_vir_client_transport.get(the_value, the_value)
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virClientTransport", wire)
+    value = walk_decode(SHAPES, "virClientTransport", data)
     return value
 
 
@@ -170,17 +159,14 @@ def read_vir_client_transport(data: Buffer, offset: int) -> tuple[VirClientTrans
 
 def decode_vir_domain_state(data: Buffer) -> VirDomainState | int:
     """enum virDomainState that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirDomainState | int
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_vir_domain_state.get(the_value, the_value)
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virDomainState", wire)
+    value = walk_decode(SHAPES, "virDomainState", data)
     return value
 
 
@@ -200,17 +186,14 @@ def read_vir_domain_state(data: Buffer, offset: int) -> tuple[VirDomainState | i
 
 def decode_vir_domain_event_type(data: Buffer) -> VirDomainEventType | int:
     """enum virDomainEventType that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirDomainEventType | int
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_vir_domain_event_type.get(the_value, the_value)
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virDomainEventType", wire)
+    value = walk_decode(SHAPES, "virDomainEventType", data)
     return value
 
 
@@ -230,17 +213,14 @@ def read_vir_domain_event_type(data: Buffer, offset: int) -> tuple[VirDomainEven
 
 def decode_vir_domain_event_id(data: Buffer) -> VirDomainEventID | int:
     """enum virDomainEventID that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirDomainEventID | int
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_vir_domain_event_id.get(the_value, the_value)
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virDomainEventID", wire)
+    value = walk_decode(SHAPES, "virDomainEventID", data)
     return value
 
 
@@ -260,17 +240,14 @@ def read_vir_domain_event_id(data: Buffer, offset: int) -> tuple[VirDomainEventI
 
 def decode_vir_network_event_id(data: Buffer) -> VirNetworkEventID | int:
     """enum virNetworkEventID that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirNetworkEventID | int
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_vir_network_event_id.get(the_value, the_value)
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virNetworkEventID", wire)
+    value = walk_decode(SHAPES, "virNetworkEventID", data)
     return value
 
 
@@ -290,17 +267,14 @@ def read_vir_network_event_id(data: Buffer, offset: int) -> tuple[VirNetworkEven
 
 def decode_vir_storage_pool_event_id(data: Buffer) -> VirStoragePoolEventID | int:
     """enum virStoragePoolEventID that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirStoragePoolEventID | int
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_vir_storage_pool_event_id.get(the_value, the_value)
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virStoragePoolEventID", wire)
+    value = walk_decode(SHAPES, "virStoragePoolEventID", data)
     return value
 
 
@@ -322,17 +296,14 @@ def read_vir_storage_pool_event_id(
 
 def decode_vir_node_device_event_id(data: Buffer) -> VirNodeDeviceEventID | int:
     """enum virNodeDeviceEventID that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirNodeDeviceEventID | int
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_vir_node_device_event_id.get(the_value, the_value)
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virNodeDeviceEventID", wire)
+    value = walk_decode(SHAPES, "virNodeDeviceEventID", data)
     return value
 
 
@@ -354,17 +325,14 @@ def read_vir_node_device_event_id(
 
 def decode_vir_secret_event_id(data: Buffer) -> VirSecretEventID | int:
     """enum virSecretEventID that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirSecretEventID | int
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_vir_secret_event_id.get(the_value, the_value)
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virSecretEventID", wire)
+    value = walk_decode(SHAPES, "virSecretEventID", data)
     return value
 
 
@@ -384,17 +352,14 @@ def read_vir_secret_event_id(data: Buffer, offset: int) -> tuple[VirSecretEventI
 
 def decode_vir_error_level(data: Buffer) -> VirErrorLevel | int:
     """enum virErrorLevel that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirErrorLevel | int
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_vir_error_level.get(the_value, the_value)
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virErrorLevel", wire)
+    value = walk_decode(SHAPES, "virErrorLevel", data)
     return value
 
 
@@ -414,17 +379,14 @@ def read_vir_error_level(data: Buffer, offset: int) -> tuple[VirErrorLevel | int
 
 def decode_vir_error_number(data: Buffer) -> VirErrorNumber | int:
     """enum virErrorNumber that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirErrorNumber | int
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_vir_error_number.get(the_value, the_value)
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virErrorNumber", wire)
+    value = walk_decode(SHAPES, "virErrorNumber", data)
     return value
 
 
@@ -444,17 +406,14 @@ def read_vir_error_number(data: Buffer, offset: int) -> tuple[VirErrorNumber | i
 
 def decode_vir_error_domain(data: Buffer) -> VirErrorDomain | int:
     """enum virErrorDomain that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirErrorDomain | int
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_vir_error_domain.get(the_value, the_value)
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virErrorDomain", wire)
+    value = walk_decode(SHAPES, "virErrorDomain", data)
     return value
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from struct import Struct
 
 from libvirt_rpc.libvirt_common.types import SHAPES, VirTypedParameterType
-from rpcgen.runtime.shapes import walk_encode
+from rpcgen.runtime.writer import walk_encode
 from rpcgen.runtime.xdr import FAULTS, Irregular
 
 TYPE_CHECKING = False

@@ -18,8 +18,8 @@ from libvirt_rpc.lock_protocol.types import (
     VirLockSpaceProtocolReleaseResourceArgs,
     VirLockSpaceProtocolRestrictArgs,
 )
-from rpcgen.runtime.shapes import walk_decode, walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, RecordUnpacker, members, new
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, members, new, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,26 +28,26 @@ if TYPE_CHECKING:
 _i = Struct(">i").unpack_from
 _16s = Struct(">16s").unpack_from
 _I = Struct(">I").unpack_from
-_s_65536 = RecordUnpacker("", "", 65536)
-_16s_s_II_65536 = RecordUnpacker("16s", "II", 65536)
-_16s_s_III_65536 = RecordUnpacker("16s", "III", 65536)
-_s_I_65536 = RecordUnpacker("", "I", 65536)
+_i_all = Struct(">i").unpack
+_16s_all = Struct(">16s").unpack
+_I_all = Struct(">I").unpack
+_s_65536, _s_65536_long = record_unpacker("", "", 65536)
+_16s_s_2I_65536, _16s_s_2I_65536_long = record_unpacker("16s", "2I", 65536)
+_16s_s_3I_65536, _16s_s_3I_65536_long = record_unpacker("16s", "3I", 65536)
+_s_I_65536, _s_I_65536_long = record_unpacker("", "I", 65536)
 _members_of_vir_lock_space_protocol_procedure = members(VirLockSpaceProtocolProcedure)
 
 
 def decode_vir_lock_space_protocol_procedure(data: Buffer) -> VirLockSpaceProtocolProcedure:
     """enum virLockSpaceProtocolProcedure that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirLockSpaceProtocolProcedure
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_vir_lock_space_protocol_procedure[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virLockSpaceProtocolProcedure", wire)
+    value = walk_decode(SHAPES, "virLockSpaceProtocolProcedure", data)
     return value
 
 
@@ -69,16 +69,13 @@ def read_vir_lock_space_protocol_procedure(
 
 def decode_vir_lock_space_protocol_uuid(data: Buffer) -> bytes:
     """typedef virLockSpaceProtocolUUID that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: bytes
     try:
-        (value,) = _16s(wire, 0)
-        offset = 16
-        if offset == len(wire):
-            return value
+        (value,) = _16s_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virLockSpaceProtocolUUID", wire)
+    value = walk_decode(SHAPES, "virLockSpaceProtocolUUID", data)
     return value
 
 
@@ -100,13 +97,16 @@ def decode_vir_lock_space_protocol_non_null_string(data: Buffer) -> str:
     wire = data if type(data) is bytes else bytes(data)
     value: str
     try:
-        length, raw, pad = _s_65536.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad = _s_65536.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_65536[low]
+        length, raw, pad = unpack(wire, 0)
+        if length != low:
+            length, raw, pad = _s_65536_long(wire, 0)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value = raw.decode()
-        offset = 4 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -121,13 +121,16 @@ def read_vir_lock_space_protocol_non_null_string(data: Buffer, offset: int) -> t
     start = offset
     value: str
     try:
-        length, raw, pad = _s_65536.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_65536.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_65536[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_65536_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virLockSpaceProtocolNonNullString", wire, start)
@@ -149,13 +152,16 @@ def read_vir_lock_space_protocol_string(data: Buffer, offset: int) -> tuple[str 
         if flag == 0:
             value = None
         elif flag == 1:
-            length, raw, pad = _s_65536.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_65536.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_65536[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_65536_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -169,13 +175,16 @@ def decode_vir_lock_space_protocol_owner(data: Buffer) -> VirLockSpaceProtocolOw
     value: VirLockSpaceProtocolOwner
     try:
         value = new(VirLockSpaceProtocolOwner)
-        value.uuid, length, raw, pad, value.id, value.pid = _16s_s_II_65536.short[wire[19]](wire, 0)
-        if length != len(raw):
-            value.uuid, length, raw, pad, value.id, value.pid = _16s_s_II_65536.long(wire, 0)
+        low = wire[19]
+        unpack, extent = _16s_s_2I_65536[low]
+        value.uuid, length, raw, pad, value.id, value.pid = unpack(wire, 0)
+        if length != low:
+            value.uuid, length, raw, pad, value.id, value.pid = _16s_s_2I_65536_long(wire, 0)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset = 28 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -192,15 +201,16 @@ def read_vir_lock_space_protocol_owner(
     start = offset
     try:
         value = new(VirLockSpaceProtocolOwner)
-        value.uuid, length, raw, pad, value.id, value.pid = _16s_s_II_65536.short[
-            wire[offset + 19]
-        ](wire, offset)
-        if length != len(raw):
-            value.uuid, length, raw, pad, value.id, value.pid = _16s_s_II_65536.long(wire, offset)
+        low = wire[offset + 19]
+        unpack, extent = _16s_s_2I_65536[low]
+        value.uuid, length, raw, pad, value.id, value.pid = unpack(wire, offset)
+        if length != low:
+            value.uuid, length, raw, pad, value.id, value.pid = _16s_s_2I_65536_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virLockSpaceProtocolOwner", wire, start)
@@ -220,17 +230,18 @@ def read_vir_lock_space_protocol_register_args(
     try:
         value = new(VirLockSpaceProtocolRegisterArgs)
         value.owner = owner = new(VirLockSpaceProtocolOwner)
-        owner.uuid, length, raw, pad, owner.id, owner.pid, value.flags = _16s_s_III_65536.short[
-            wire[offset + 19]
-        ](wire, offset)
-        if length != len(raw):
-            owner.uuid, length, raw, pad, owner.id, owner.pid, value.flags = _16s_s_III_65536.long(
+        low = wire[offset + 19]
+        unpack, extent = _16s_s_3I_65536[low]
+        owner.uuid, length, raw, pad, owner.id, owner.pid, value.flags = unpack(wire, offset)
+        if length != low:
+            owner.uuid, length, raw, pad, owner.id, owner.pid, value.flags = _16s_s_3I_65536_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         owner.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virLockSpaceProtocolRegisterArgs", wire, start)
@@ -238,17 +249,14 @@ def read_vir_lock_space_protocol_register_args(
 
 def decode_vir_lock_space_protocol_restrict_args(data: Buffer) -> VirLockSpaceProtocolRestrictArgs:
     """struct virLockSpaceProtocolRestrictArgs that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirLockSpaceProtocolRestrictArgs
     try:
         value = new(VirLockSpaceProtocolRestrictArgs)
-        (value.flags,) = _I(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.flags,) = _I_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virLockSpaceProtocolRestrictArgs", wire)
+    value = walk_decode(SHAPES, "virLockSpaceProtocolRestrictArgs", data)
     return value
 
 
@@ -280,13 +288,16 @@ def read_vir_lock_space_protocol_new_args(
     start = offset
     try:
         value = new(VirLockSpaceProtocolNewArgs)
-        length, raw, pad, value.flags = _s_I_65536.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_65536.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_65536[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_65536_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virLockSpaceProtocolNewArgs", wire, start)
@@ -307,13 +318,16 @@ def read_vir_lock_space_protocol_create_lock_space_args(
     start = offset
     try:
         value = new(VirLockSpaceProtocolCreateLockSpaceArgs)
-        length, raw, pad = _s_65536.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_65536.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_65536[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_65536_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virLockSpaceProtocolCreateLockSpaceArgs", wire, start)
@@ -334,20 +348,26 @@ def read_vir_lock_space_protocol_create_resource_args(
     start = offset
     try:
         value = new(VirLockSpaceProtocolCreateResourceArgs)
-        length, raw, pad = _s_65536.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_65536.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_65536[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_65536_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, value.flags = _s_I_65536.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_65536.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_I_65536[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_65536_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virLockSpaceProtocolCreateResourceArgs", wire, start)
@@ -368,20 +388,26 @@ def read_vir_lock_space_protocol_delete_resource_args(
     start = offset
     try:
         value = new(VirLockSpaceProtocolDeleteResourceArgs)
-        length, raw, pad = _s_65536.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_65536.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_65536[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_65536_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, value.flags = _s_I_65536.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_65536.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_I_65536[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_65536_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virLockSpaceProtocolDeleteResourceArgs", wire, start)
@@ -402,20 +428,26 @@ def read_vir_lock_space_protocol_acquire_resource_args(
     start = offset
     try:
         value = new(VirLockSpaceProtocolAcquireResourceArgs)
-        length, raw, pad = _s_65536.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_65536.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_65536[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_65536_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, value.flags = _s_I_65536.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_65536.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_I_65536[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_65536_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virLockSpaceProtocolAcquireResourceArgs", wire, start)
@@ -436,20 +468,26 @@ def read_vir_lock_space_protocol_release_resource_args(
     start = offset
     try:
         value = new(VirLockSpaceProtocolReleaseResourceArgs)
-        length, raw, pad = _s_65536.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_65536.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_65536[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_65536_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, value.flags = _s_I_65536.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_65536.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_I_65536[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_65536_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virLockSpaceProtocolReleaseResourceArgs", wire, start)

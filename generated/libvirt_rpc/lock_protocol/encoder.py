@@ -19,17 +19,17 @@ from libvirt_rpc.lock_protocol.types import (
     VirLockSpaceProtocolRestrictArgs,
 )
 from rpcgen.runtime.limits import SHORT
-from rpcgen.runtime.shapes import walk_encode
-from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, RecordPacker
+from rpcgen.runtime.writer import walk_encode
+from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, record_packer
 
 _i = Struct(">i").pack
 _16s = Struct(">16s").pack
 _I = Struct(">I").pack
-_s_65536 = RecordPacker("", "", 65536)
-_I_s_65536 = RecordPacker("I", "", 65536)
-_16s_s_II_65536 = RecordPacker("16s", "II", 65536)
-_16s_s_III_65536 = RecordPacker("16s", "III", 65536)
-_s_I_65536 = RecordPacker("", "I", 65536)
+_s_65536, _s_65536_long = record_packer("", "", 65536)
+_I_s_65536, _I_s_65536_long = record_packer("I", "", 65536)
+_16s_s_2I_65536, _16s_s_2I_65536_long = record_packer("16s", "2I", 65536)
+_16s_s_3I_65536, _16s_s_3I_65536_long = record_packer("16s", "3I", 65536)
+_s_I_65536, _s_I_65536_long = record_packer("", "I", 65536)
 
 
 def encode_vir_lock_space_protocol_procedure(value: VirLockSpaceProtocolProcedure) -> bytes:
@@ -59,7 +59,7 @@ def encode_vir_lock_space_protocol_non_null_string(value: str) -> bytes:
         size = len(text)
         if 0 in text:
             raise Irregular
-        return (_s_65536.short[size] if size < SHORT else _s_65536.long)(size, text)
+        return (_s_65536[size] if size < SHORT else _s_65536_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "virLockSpaceProtocolNonNullString", value)
 
@@ -74,9 +74,7 @@ def encode_vir_lock_space_protocol_string(value: str | None) -> bytes:
             size = len(text)
             if 0 in text:
                 raise Irregular
-            value_part = (_I_s_65536.short[size] if size < SHORT else _I_s_65536.long)(
-                1, size, text
-            )
+            value_part = (_I_s_65536[size] if size < SHORT else _I_s_65536_long)(1, text)
         return value_part
     except FAULTS:
         return walk_encode(SHAPES, "virLockSpaceProtocolString", value)
@@ -89,8 +87,8 @@ def encode_vir_lock_space_protocol_owner(value: VirLockSpaceProtocolOwner) -> by
         size = len(text)
         if type(value) is not VirLockSpaceProtocolOwner or len(value.uuid) != 16 or 0 in text:
             raise Irregular
-        return (_16s_s_II_65536.short[size] if size < SHORT else _16s_s_II_65536.long)(
-            value.uuid, size, text, value.id, value.pid
+        return (_16s_s_2I_65536[size] if size < SHORT else _16s_s_2I_65536_long)(
+            value.uuid, text, value.id, value.pid
         )
     except FAULTS:
         return walk_encode(SHAPES, "virLockSpaceProtocolOwner", value)
@@ -109,8 +107,8 @@ def encode_vir_lock_space_protocol_register_args(value: VirLockSpaceProtocolRegi
             or 0 in text
         ):
             raise Irregular
-        return (_16s_s_III_65536.short[size] if size < SHORT else _16s_s_III_65536.long)(
-            owner.uuid, size, text, owner.id, owner.pid, value.flags
+        return (_16s_s_3I_65536[size] if size < SHORT else _16s_s_3I_65536_long)(
+            owner.uuid, text, owner.id, owner.pid, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "virLockSpaceProtocolRegisterArgs", value)
@@ -133,9 +131,7 @@ def encode_vir_lock_space_protocol_new_args(value: VirLockSpaceProtocolNewArgs) 
         size = len(text)
         if type(value) is not VirLockSpaceProtocolNewArgs or 0 in text:
             raise Irregular
-        return (_s_I_65536.short[size] if size < SHORT else _s_I_65536.long)(
-            size, text, value.flags
-        )
+        return (_s_I_65536[size] if size < SHORT else _s_I_65536_long)(text, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "virLockSpaceProtocolNewArgs", value)
 
@@ -149,7 +145,7 @@ def encode_vir_lock_space_protocol_create_lock_space_args(
         size = len(text)
         if type(value) is not VirLockSpaceProtocolCreateLockSpaceArgs or 0 in text:
             raise Irregular
-        return (_s_65536.short[size] if size < SHORT else _s_65536.long)(size, text)
+        return (_s_65536[size] if size < SHORT else _s_65536_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "virLockSpaceProtocolCreateLockSpaceArgs", value)
 
@@ -165,9 +161,9 @@ def encode_vir_lock_space_protocol_create_resource_args(
         size_2 = len(text_2)
         if type(value) is not VirLockSpaceProtocolCreateResourceArgs or 0 in text or 0 in text_2:
             raise Irregular
-        return (_s_65536.short[size] if size < SHORT else _s_65536.long)(size, text) + (
-            _s_I_65536.short[size_2] if size_2 < SHORT else _s_I_65536.long
-        )(size_2, text_2, value.flags)
+        return (_s_65536[size] if size < SHORT else _s_65536_long)(text) + (
+            _s_I_65536[size_2] if size_2 < SHORT else _s_I_65536_long
+        )(text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "virLockSpaceProtocolCreateResourceArgs", value)
 
@@ -183,9 +179,9 @@ def encode_vir_lock_space_protocol_delete_resource_args(
         size_2 = len(text_2)
         if type(value) is not VirLockSpaceProtocolDeleteResourceArgs or 0 in text or 0 in text_2:
             raise Irregular
-        return (_s_65536.short[size] if size < SHORT else _s_65536.long)(size, text) + (
-            _s_I_65536.short[size_2] if size_2 < SHORT else _s_I_65536.long
-        )(size_2, text_2, value.flags)
+        return (_s_65536[size] if size < SHORT else _s_65536_long)(text) + (
+            _s_I_65536[size_2] if size_2 < SHORT else _s_I_65536_long
+        )(text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "virLockSpaceProtocolDeleteResourceArgs", value)
 
@@ -201,9 +197,9 @@ def encode_vir_lock_space_protocol_acquire_resource_args(
         size_2 = len(text_2)
         if type(value) is not VirLockSpaceProtocolAcquireResourceArgs or 0 in text or 0 in text_2:
             raise Irregular
-        return (_s_65536.short[size] if size < SHORT else _s_65536.long)(size, text) + (
-            _s_I_65536.short[size_2] if size_2 < SHORT else _s_I_65536.long
-        )(size_2, text_2, value.flags)
+        return (_s_65536[size] if size < SHORT else _s_65536_long)(text) + (
+            _s_I_65536[size_2] if size_2 < SHORT else _s_I_65536_long
+        )(text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "virLockSpaceProtocolAcquireResourceArgs", value)
 
@@ -219,8 +215,8 @@ def encode_vir_lock_space_protocol_release_resource_args(
         size_2 = len(text_2)
         if type(value) is not VirLockSpaceProtocolReleaseResourceArgs or 0 in text or 0 in text_2:
             raise Irregular
-        return (_s_65536.short[size] if size < SHORT else _s_65536.long)(size, text) + (
-            _s_I_65536.short[size_2] if size_2 < SHORT else _s_I_65536.long
-        )(size_2, text_2, value.flags)
+        return (_s_65536[size] if size < SHORT else _s_65536_long)(text) + (
+            _s_I_65536[size_2] if size_2 < SHORT else _s_I_65536_long
+        )(text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "virLockSpaceProtocolReleaseResourceArgs", value)

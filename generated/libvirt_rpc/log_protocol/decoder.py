@@ -20,8 +20,8 @@ from libvirt_rpc.log_protocol.types import (
     VirLogManagerProtocolLogFilePosition,
     VirLogManagerProtocolProcedure,
 )
-from rpcgen.runtime.shapes import walk_decode, walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, RecordUnpacker, members, new
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, members, new, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,11 +30,14 @@ if TYPE_CHECKING:
 _i = Struct(">i").unpack_from
 _16s = Struct(">16s").unpack_from
 _I = Struct(">I").unpack_from
-_QQ = Struct(">QQ").unpack_from
-_s_4194304 = RecordUnpacker("", "", 4194304)
-_16s_s_4194304 = RecordUnpacker("16s", "", 4194304)
-_s_I_4194304 = RecordUnpacker("", "I", 4194304)
-_s_QQQI_4194304 = RecordUnpacker("", "QQQI", 4194304)
+_2Q = Struct(">2Q").unpack_from
+_i_all = Struct(">i").unpack
+_16s_all = Struct(">16s").unpack
+_2Q_all = Struct(">2Q").unpack
+_s_4194304, _s_4194304_long = record_unpacker("", "", 4194304)
+_16s_s_4194304, _16s_s_4194304_long = record_unpacker("16s", "", 4194304)
+_s_I_4194304, _s_I_4194304_long = record_unpacker("", "I", 4194304)
+_s_3QI_4194304, _s_3QI_4194304_long = record_unpacker("", "3QI", 4194304)
 _members_of_vir_log_manager_protocol_procedure = members(VirLogManagerProtocolProcedure)
 _members_of_vir_log_manager_protocol_domain_open_log_file_flags = members(
     VirLogManagerProtocolDomainOpenLogFileFlags
@@ -43,17 +46,14 @@ _members_of_vir_log_manager_protocol_domain_open_log_file_flags = members(
 
 def decode_vir_log_manager_protocol_procedure(data: Buffer) -> VirLogManagerProtocolProcedure:
     """enum virLogManagerProtocolProcedure that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirLogManagerProtocolProcedure
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_vir_log_manager_protocol_procedure[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virLogManagerProtocolProcedure", wire)
+    value = walk_decode(SHAPES, "virLogManagerProtocolProcedure", data)
     return value
 
 
@@ -75,16 +75,13 @@ def read_vir_log_manager_protocol_procedure(
 
 def decode_vir_log_manager_protocol_uuid(data: Buffer) -> bytes:
     """typedef virLogManagerProtocolUUID that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: bytes
     try:
-        (value,) = _16s(wire, 0)
-        offset = 16
-        if offset == len(wire):
-            return value
+        (value,) = _16s_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virLogManagerProtocolUUID", wire)
+    value = walk_decode(SHAPES, "virLogManagerProtocolUUID", data)
     return value
 
 
@@ -106,13 +103,16 @@ def decode_vir_log_manager_protocol_non_null_string(data: Buffer) -> str:
     wire = data if type(data) is bytes else bytes(data)
     value: str
     try:
-        length, raw, pad = _s_4194304.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, 0)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, 0)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value = raw.decode()
-        offset = 4 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -127,13 +127,16 @@ def read_vir_log_manager_protocol_non_null_string(data: Buffer, offset: int) -> 
     start = offset
     value: str
     try:
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virLogManagerProtocolNonNullString", wire, start)
@@ -155,13 +158,16 @@ def read_vir_log_manager_protocol_string(data: Buffer, offset: int) -> tuple[str
         if flag == 0:
             value = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -175,13 +181,16 @@ def decode_vir_log_manager_protocol_domain(data: Buffer) -> VirLogManagerProtoco
     value: VirLogManagerProtocolDomain
     try:
         value = new(VirLogManagerProtocolDomain)
-        value.uuid, length, raw, pad = _16s_s_4194304.short[wire[19]](wire, 0)
-        if length != len(raw):
-            value.uuid, length, raw, pad = _16s_s_4194304.long(wire, 0)
+        low = wire[19]
+        unpack, extent = _16s_s_4194304[low]
+        value.uuid, length, raw, pad = unpack(wire, 0)
+        if length != low:
+            value.uuid, length, raw, pad = _16s_s_4194304_long(wire, 0)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset = 20 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -198,13 +207,16 @@ def read_vir_log_manager_protocol_domain(
     start = offset
     try:
         value = new(VirLogManagerProtocolDomain)
-        value.uuid, length, raw, pad = _16s_s_4194304.short[wire[offset + 19]](wire, offset)
-        if length != len(raw):
-            value.uuid, length, raw, pad = _16s_s_4194304.long(wire, offset)
+        low = wire[offset + 19]
+        unpack, extent = _16s_s_4194304[low]
+        value.uuid, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.uuid, length, raw, pad = _16s_s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virLogManagerProtocolDomain", wire, start)
@@ -214,17 +226,14 @@ def decode_vir_log_manager_protocol_log_file_position(
     data: Buffer,
 ) -> VirLogManagerProtocolLogFilePosition:
     """struct virLogManagerProtocolLogFilePosition that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirLogManagerProtocolLogFilePosition
     try:
         value = new(VirLogManagerProtocolLogFilePosition)
-        value.inode, value.offset = _QQ(wire, 0)
-        offset = 16
-        if offset == len(wire):
-            return value
+        value.inode, value.offset = _2Q_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virLogManagerProtocolLogFilePosition", wire)
+    value = walk_decode(SHAPES, "virLogManagerProtocolLogFilePosition", data)
     return value
 
 
@@ -236,7 +245,7 @@ def read_vir_log_manager_protocol_log_file_position(
     start = offset
     try:
         value = new(VirLogManagerProtocolLogFilePosition)
-        value.inode, value.offset = _QQ(wire, offset)
+        value.inode, value.offset = _2Q(wire, offset)
         offset += 16
         return value, offset
     except FAULTS:
@@ -247,17 +256,14 @@ def decode_vir_log_manager_protocol_domain_open_log_file_flags(
     data: Buffer,
 ) -> VirLogManagerProtocolDomainOpenLogFileFlags:
     """enum virLogManagerProtocolDomainOpenLogFileFlags that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirLogManagerProtocolDomainOpenLogFileFlags
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_vir_log_manager_protocol_domain_open_log_file_flags[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virLogManagerProtocolDomainOpenLogFileFlags", wire)
+    value = walk_decode(SHAPES, "virLogManagerProtocolDomainOpenLogFileFlags", data)
     return value
 
 
@@ -293,27 +299,36 @@ def read_vir_log_manager_protocol_domain_open_log_file_args(
     try:
         value = new(VirLogManagerProtocolDomainOpenLogFileArgs)
         value.dom = dom = new(VirLogManagerProtocolDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.driver = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, length, raw, pad = _16s_s_4194304.short[wire[offset + 19]](wire, offset)
-        if length != len(raw):
-            dom.uuid, length, raw, pad = _16s_s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 19]
+        unpack, extent = _16s_s_4194304[low]
+        dom.uuid, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            dom.uuid, length, raw, pad = _16s_s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 20 + length + len(pad)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virLogManagerProtocolDomainOpenLogFileArgs", wire, start)
@@ -323,18 +338,15 @@ def decode_vir_log_manager_protocol_domain_open_log_file_ret(
     data: Buffer,
 ) -> VirLogManagerProtocolDomainOpenLogFileRet:
     """struct virLogManagerProtocolDomainOpenLogFileRet that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirLogManagerProtocolDomainOpenLogFileRet
     try:
         value = new(VirLogManagerProtocolDomainOpenLogFileRet)
         value.pos = pos = new(VirLogManagerProtocolLogFilePosition)
-        pos.inode, pos.offset = _QQ(wire, 0)
-        offset = 16
-        if offset == len(wire):
-            return value
+        pos.inode, pos.offset = _2Q_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virLogManagerProtocolDomainOpenLogFileRet", wire)
+    value = walk_decode(SHAPES, "virLogManagerProtocolDomainOpenLogFileRet", data)
     return value
 
 
@@ -347,7 +359,7 @@ def read_vir_log_manager_protocol_domain_open_log_file_ret(
     try:
         value = new(VirLogManagerProtocolDomainOpenLogFileRet)
         value.pos = pos = new(VirLogManagerProtocolLogFilePosition)
-        pos.inode, pos.offset = _QQ(wire, offset)
+        pos.inode, pos.offset = _2Q(wire, offset)
         offset += 16
         return value, offset
     except FAULTS:
@@ -370,34 +382,46 @@ def read_vir_log_manager_protocol_domain_append_log_file_args(
     try:
         value = new(VirLogManagerProtocolDomainAppendLogFileArgs)
         value.dom = dom = new(VirLogManagerProtocolDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.driver = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, length, raw, pad = _16s_s_4194304.short[wire[offset + 19]](wire, offset)
-        if length != len(raw):
-            dom.uuid, length, raw, pad = _16s_s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 19]
+        unpack, extent = _16s_s_4194304[low]
+        dom.uuid, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            dom.uuid, length, raw, pad = _16s_s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 20 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.message = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virLogManagerProtocolDomainAppendLogFileArgs", wire, start)
@@ -407,17 +431,14 @@ def decode_vir_log_manager_protocol_domain_append_log_file_ret(
     data: Buffer,
 ) -> VirLogManagerProtocolDomainAppendLogFileRet:
     """struct virLogManagerProtocolDomainAppendLogFileRet that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirLogManagerProtocolDomainAppendLogFileRet
     try:
         value = new(VirLogManagerProtocolDomainAppendLogFileRet)
-        (value.ret,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.ret,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virLogManagerProtocolDomainAppendLogFileRet", wire)
+    value = walk_decode(SHAPES, "virLogManagerProtocolDomainAppendLogFileRet", data)
     return value
 
 
@@ -451,13 +472,16 @@ def read_vir_log_manager_protocol_domain_get_log_file_position_args(
     start = offset
     try:
         value = new(VirLogManagerProtocolDomainGetLogFilePositionArgs)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virLogManagerProtocolDomainGetLogFilePositionArgs", wire, start)
@@ -467,18 +491,15 @@ def decode_vir_log_manager_protocol_domain_get_log_file_position_ret(
     data: Buffer,
 ) -> VirLogManagerProtocolDomainGetLogFilePositionRet:
     """struct virLogManagerProtocolDomainGetLogFilePositionRet that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirLogManagerProtocolDomainGetLogFilePositionRet
     try:
         value = new(VirLogManagerProtocolDomainGetLogFilePositionRet)
         value.pos = pos = new(VirLogManagerProtocolLogFilePosition)
-        pos.inode, pos.offset = _QQ(wire, 0)
-        offset = 16
-        if offset == len(wire):
-            return value
+        pos.inode, pos.offset = _2Q_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virLogManagerProtocolDomainGetLogFilePositionRet", wire)
+    value = walk_decode(SHAPES, "virLogManagerProtocolDomainGetLogFilePositionRet", data)
     return value
 
 
@@ -491,7 +512,7 @@ def read_vir_log_manager_protocol_domain_get_log_file_position_ret(
     try:
         value = new(VirLogManagerProtocolDomainGetLogFilePositionRet)
         value.pos = pos = new(VirLogManagerProtocolLogFilePosition)
-        pos.inode, pos.offset = _QQ(wire, offset)
+        pos.inode, pos.offset = _2Q(wire, offset)
         offset += 16
         return value, offset
     except FAULTS:
@@ -514,17 +535,18 @@ def read_vir_log_manager_protocol_domain_read_log_file_args(
     try:
         value = new(VirLogManagerProtocolDomainReadLogFileArgs)
         value.pos = pos = new(VirLogManagerProtocolLogFilePosition)
-        length, raw, pad, pos.inode, pos.offset, value.maxlen, value.flags = _s_QQQI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
+        low = wire[offset + 3]
+        unpack, extent = _s_3QI_4194304[low]
+        length, raw, pad, pos.inode, pos.offset, value.maxlen, value.flags = unpack(wire, offset)
+        if length != low:
             length, raw, pad, pos.inode, pos.offset, value.maxlen, value.flags = (
-                _s_QQQI_4194304.long(wire, offset)
+                _s_3QI_4194304_long(wire, offset)
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virLogManagerProtocolDomainReadLogFileArgs", wire, start)
@@ -545,13 +567,16 @@ def read_vir_log_manager_protocol_domain_read_log_file_ret(
     start = offset
     try:
         value = new(VirLogManagerProtocolDomainReadLogFileRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.data = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virLogManagerProtocolDomainReadLogFileRet", wire, start)

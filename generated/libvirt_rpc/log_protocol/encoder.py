@@ -21,17 +21,17 @@ from libvirt_rpc.log_protocol.types import (
     VirLogManagerProtocolProcedure,
 )
 from rpcgen.runtime.limits import SHORT
-from rpcgen.runtime.shapes import walk_encode
-from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, RecordPacker
+from rpcgen.runtime.writer import walk_encode
+from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, record_packer
 
 _i = Struct(">i").pack
 _16s = Struct(">16s").pack
-_QQ = Struct(">QQ").pack
-_s_4194304 = RecordPacker("", "", 4194304)
-_I_s_4194304 = RecordPacker("I", "", 4194304)
-_16s_s_4194304 = RecordPacker("16s", "", 4194304)
-_s_I_4194304 = RecordPacker("", "I", 4194304)
-_s_QQQI_4194304 = RecordPacker("", "QQQI", 4194304)
+_2Q = Struct(">2Q").pack
+_s_4194304, _s_4194304_long = record_packer("", "", 4194304)
+_I_s_4194304, _I_s_4194304_long = record_packer("I", "", 4194304)
+_16s_s_4194304, _16s_s_4194304_long = record_packer("16s", "", 4194304)
+_s_I_4194304, _s_I_4194304_long = record_packer("", "I", 4194304)
+_s_3QI_4194304, _s_3QI_4194304_long = record_packer("", "3QI", 4194304)
 
 
 def encode_vir_log_manager_protocol_procedure(value: VirLogManagerProtocolProcedure) -> bytes:
@@ -61,7 +61,7 @@ def encode_vir_log_manager_protocol_non_null_string(value: str) -> bytes:
         size = len(text)
         if 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "virLogManagerProtocolNonNullString", value)
 
@@ -76,9 +76,7 @@ def encode_vir_log_manager_protocol_string(value: str | None) -> bytes:
             size = len(text)
             if 0 in text:
                 raise Irregular
-            value_part = (_I_s_4194304.short[size] if size < SHORT else _I_s_4194304.long)(
-                1, size, text
-            )
+            value_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
         return value_part
     except FAULTS:
         return walk_encode(SHAPES, "virLogManagerProtocolString", value)
@@ -91,9 +89,7 @@ def encode_vir_log_manager_protocol_domain(value: VirLogManagerProtocolDomain) -
         size = len(text)
         if type(value) is not VirLogManagerProtocolDomain or len(value.uuid) != 16 or 0 in text:
             raise Irregular
-        return (_16s_s_4194304.short[size] if size < SHORT else _16s_s_4194304.long)(
-            value.uuid, size, text
-        )
+        return (_16s_s_4194304[size] if size < SHORT else _16s_s_4194304_long)(value.uuid, text)
     except FAULTS:
         return walk_encode(SHAPES, "virLogManagerProtocolDomain", value)
 
@@ -105,7 +101,7 @@ def encode_vir_log_manager_protocol_log_file_position(
     try:
         if type(value) is not VirLogManagerProtocolLogFilePosition:
             raise Irregular
-        return _QQ(value.inode, value.offset)
+        return _2Q(value.inode, value.offset)
     except FAULTS:
         return walk_encode(SHAPES, "virLogManagerProtocolLogFilePosition", value)
 
@@ -145,12 +141,12 @@ def encode_vir_log_manager_protocol_domain_open_log_file_args(
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_16s_s_4194304.short[size_2] if size_2 < SHORT else _16s_s_4194304.long)(
-                    dom.uuid, size_2, text_2
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_16s_s_4194304[size_2] if size_2 < SHORT else _16s_s_4194304_long)(
+                    dom.uuid, text_2
                 ),
-                (_s_I_4194304.short[size_3] if size_3 < SHORT else _s_I_4194304.long)(
-                    size_3, text_3, value.flags
+                (_s_I_4194304[size_3] if size_3 < SHORT else _s_I_4194304_long)(
+                    text_3, value.flags
                 ),
             )
         )
@@ -169,7 +165,7 @@ def encode_vir_log_manager_protocol_domain_open_log_file_ret(
             or type(pos) is not VirLogManagerProtocolLogFilePosition
         ):
             raise Irregular
-        return _QQ(pos.inode, pos.offset)
+        return _2Q(pos.inode, pos.offset)
     except FAULTS:
         return walk_encode(SHAPES, "virLogManagerProtocolDomainOpenLogFileRet", value)
 
@@ -200,13 +196,13 @@ def encode_vir_log_manager_protocol_domain_append_log_file_args(
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_16s_s_4194304.short[size_2] if size_2 < SHORT else _16s_s_4194304.long)(
-                    dom.uuid, size_2, text_2
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_16s_s_4194304[size_2] if size_2 < SHORT else _16s_s_4194304_long)(
+                    dom.uuid, text_2
                 ),
-                (_s_4194304.short[size_3] if size_3 < SHORT else _s_4194304.long)(size_3, text_3),
-                (_s_I_4194304.short[size_4] if size_4 < SHORT else _s_I_4194304.long)(
-                    size_4, text_4, value.flags
+                (_s_4194304[size_3] if size_3 < SHORT else _s_4194304_long)(text_3),
+                (_s_I_4194304[size_4] if size_4 < SHORT else _s_I_4194304_long)(
+                    text_4, value.flags
                 ),
             )
         )
@@ -235,9 +231,7 @@ def encode_vir_log_manager_protocol_domain_get_log_file_position_args(
         size = len(text)
         if type(value) is not VirLogManagerProtocolDomainGetLogFilePositionArgs or 0 in text:
             raise Irregular
-        return (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-            size, text, value.flags
-        )
+        return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "virLogManagerProtocolDomainGetLogFilePositionArgs", value)
 
@@ -253,7 +247,7 @@ def encode_vir_log_manager_protocol_domain_get_log_file_position_ret(
             or type(pos) is not VirLogManagerProtocolLogFilePosition
         ):
             raise Irregular
-        return _QQ(pos.inode, pos.offset)
+        return _2Q(pos.inode, pos.offset)
     except FAULTS:
         return walk_encode(SHAPES, "virLogManagerProtocolDomainGetLogFilePositionRet", value)
 
@@ -272,8 +266,8 @@ def encode_vir_log_manager_protocol_domain_read_log_file_args(
             or type(pos) is not VirLogManagerProtocolLogFilePosition
         ):
             raise Irregular
-        return (_s_QQQI_4194304.short[size] if size < SHORT else _s_QQQI_4194304.long)(
-            size, text, pos.inode, pos.offset, value.maxlen, value.flags
+        return (_s_3QI_4194304[size] if size < SHORT else _s_3QI_4194304_long)(
+            text, pos.inode, pos.offset, value.maxlen, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "virLogManagerProtocolDomainReadLogFileArgs", value)
@@ -288,6 +282,6 @@ def encode_vir_log_manager_protocol_domain_read_log_file_ret(
         size = len(text)
         if type(value) is not VirLogManagerProtocolDomainReadLogFileRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "virLogManagerProtocolDomainReadLogFileRet", value)

@@ -12,7 +12,7 @@ from libvirt_rpc.lxc_monitor_protocol.types import (
     VirLXCMonitorInitEventMsg,
     VirLXCMonitorProcedure,
 )
-from rpcgen.runtime.shapes import walk_decode, walk_read
+from rpcgen.runtime.reader import walk_decode, walk_read
 from rpcgen.runtime.xdr import FAULTS, members, new
 
 TYPE_CHECKING = False
@@ -21,23 +21,22 @@ if TYPE_CHECKING:
 
 _i = Struct(">i").unpack_from
 _Q = Struct(">Q").unpack_from
+_i_all = Struct(">i").unpack
+_Q_all = Struct(">Q").unpack
 _members_of_vir_lxc_monitor_exit_status = members(VirLXCMonitorExitStatus)
 _members_of_vir_lxc_monitor_procedure = members(VirLXCMonitorProcedure)
 
 
 def decode_vir_lxc_monitor_exit_status(data: Buffer) -> VirLXCMonitorExitStatus:
     """enum virLXCMonitorExitStatus that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirLXCMonitorExitStatus
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_vir_lxc_monitor_exit_status[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virLXCMonitorExitStatus", wire)
+    value = walk_decode(SHAPES, "virLXCMonitorExitStatus", data)
     return value
 
 
@@ -59,17 +58,14 @@ def read_vir_lxc_monitor_exit_status(
 
 def decode_vir_lxc_monitor_procedure(data: Buffer) -> VirLXCMonitorProcedure:
     """enum virLXCMonitorProcedure that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirLXCMonitorProcedure
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_vir_lxc_monitor_procedure[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virLXCMonitorProcedure", wire)
+    value = walk_decode(SHAPES, "virLXCMonitorProcedure", data)
     return value
 
 
@@ -89,18 +85,15 @@ def read_vir_lxc_monitor_procedure(data: Buffer, offset: int) -> tuple[VirLXCMon
 
 def decode_vir_lxc_monitor_exit_event_msg(data: Buffer) -> VirLXCMonitorExitEventMsg:
     """struct virLXCMonitorExitEventMsg that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirLXCMonitorExitEventMsg
     try:
         value = new(VirLXCMonitorExitEventMsg)
-        (status,) = _i(wire, 0)
-        offset = 4
+        (status,) = _i_all(data)
         value.status = _members_of_vir_lxc_monitor_exit_status[status]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virLXCMonitorExitEventMsg", wire)
+    value = walk_decode(SHAPES, "virLXCMonitorExitEventMsg", data)
     return value
 
 
@@ -122,17 +115,14 @@ def read_vir_lxc_monitor_exit_event_msg(
 
 def decode_vir_lxc_monitor_init_event_msg(data: Buffer) -> VirLXCMonitorInitEventMsg:
     """struct virLXCMonitorInitEventMsg that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirLXCMonitorInitEventMsg
     try:
         value = new(VirLXCMonitorInitEventMsg)
-        (value.initpid,) = _Q(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        (value.initpid,) = _Q_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virLXCMonitorInitEventMsg", wire)
+    value = walk_decode(SHAPES, "virLXCMonitorInitEventMsg", data)
     return value
 
 

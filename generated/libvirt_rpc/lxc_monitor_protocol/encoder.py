@@ -12,7 +12,7 @@ from libvirt_rpc.lxc_monitor_protocol.types import (
     VirLXCMonitorInitEventMsg,
     VirLXCMonitorProcedure,
 )
-from rpcgen.runtime.shapes import walk_encode
+from rpcgen.runtime.writer import walk_encode
 from rpcgen.runtime.xdr import FAULTS, Irregular
 
 _i = Struct(">i").pack

@@ -7,31 +7,29 @@ from struct import Struct
 
 from libvirt_rpc.lxc_protocol.types import SHAPES, LxcDomainOpenNamespaceArgs, LxcProcedure
 from libvirt_rpc.remote_protocol.types import RemoteNonnullDomain
-from rpcgen.runtime.shapes import walk_decode, walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, RecordUnpacker, members, new
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, members, new, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
 _i = Struct(">i").unpack_from
-_s_16siI_4194304 = RecordUnpacker("", "16siI", 4194304)
+_i_all = Struct(">i").unpack
+_s_16siI_4194304, _s_16siI_4194304_long = record_unpacker("", "16siI", 4194304)
 _members_of_lxc_procedure = members(LxcProcedure)
 
 
 def decode_lxc_procedure(data: Buffer) -> LxcProcedure:
     """enum lxc_procedure that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: LxcProcedure
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_lxc_procedure[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "lxc_procedure", wire)
+    value = walk_decode(SHAPES, "lxc_procedure", data)
     return value
 
 
@@ -63,15 +61,16 @@ def read_lxc_domain_open_namespace_args(
     try:
         value = new(LxcDomainOpenNamespaceArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "lxc_domain_open_namespace_args", wire, start)

@@ -8,11 +8,11 @@ from struct import Struct
 from libvirt_rpc.lxc_protocol.types import SHAPES, LxcDomainOpenNamespaceArgs, LxcProcedure
 from libvirt_rpc.remote_protocol.types import RemoteNonnullDomain
 from rpcgen.runtime.limits import SHORT
-from rpcgen.runtime.shapes import walk_encode
-from rpcgen.runtime.xdr import FAULTS, Irregular, RecordPacker
+from rpcgen.runtime.writer import walk_encode
+from rpcgen.runtime.xdr import FAULTS, Irregular, record_packer
 
 _i = Struct(">i").pack
-_s_16siI_4194304 = RecordPacker("", "16siI", 4194304)
+_s_16siI_4194304, _s_16siI_4194304_long = record_packer("", "16siI", 4194304)
 
 
 def encode_lxc_procedure(value: LxcProcedure) -> bytes:
@@ -38,8 +38,8 @@ def encode_lxc_domain_open_namespace_args(value: LxcDomainOpenNamespaceArgs) -> 
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "lxc_domain_open_namespace_args", value)

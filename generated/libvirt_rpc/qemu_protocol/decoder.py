@@ -22,8 +22,8 @@ from libvirt_rpc.qemu_protocol.types import (
     QemuProcedure,
 )
 from libvirt_rpc.remote_protocol.types import RemoteNonnullDomain
-from rpcgen.runtime.shapes import walk_decode, walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, RecordUnpacker, members, new
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, members, new, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,29 +31,28 @@ if TYPE_CHECKING:
 
 _i = Struct(">i").unpack_from
 _I = Struct(">I").unpack_from
-_II = Struct(">II").unpack_from
-_s_4194304 = RecordUnpacker("", "", 4194304)
-_16si_s_I_4194304 = RecordUnpacker("16si", "I", 4194304)
-_16si_s_iI_4194304 = RecordUnpacker("16si", "iI", 4194304)
-_s_16si_4194304 = RecordUnpacker("", "16si", 4194304)
-_i_s_4194304 = RecordUnpacker("i", "", 4194304)
-_16si_s_qII_4194304 = RecordUnpacker("16si", "qII", 4194304)
+_2I = Struct(">2I").unpack_from
+_i_all = Struct(">i").unpack
+_2I_all = Struct(">2I").unpack
+_s_4194304, _s_4194304_long = record_unpacker("", "", 4194304)
+_16si_s_I_4194304, _16si_s_I_4194304_long = record_unpacker("16si", "I", 4194304)
+_16si_s_iI_4194304, _16si_s_iI_4194304_long = record_unpacker("16si", "iI", 4194304)
+_s_16si_4194304, _s_16si_4194304_long = record_unpacker("", "16si", 4194304)
+_i_s_4194304, _i_s_4194304_long = record_unpacker("i", "", 4194304)
+_16si_s_q2I_4194304, _16si_s_q2I_4194304_long = record_unpacker("16si", "q2I", 4194304)
 _members_of_qemu_procedure = members(QemuProcedure)
 
 
 def decode_qemu_procedure(data: Buffer) -> QemuProcedure:
     """enum qemu_procedure that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: QemuProcedure
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_qemu_procedure[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "qemu_procedure", wire)
+    value = walk_decode(SHAPES, "qemu_procedure", data)
     return value
 
 
@@ -85,22 +84,26 @@ def read_qemu_domain_monitor_command_args(
     try:
         value = new(QemuDomainMonitorCommandArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.cmd = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "qemu_domain_monitor_command_args", wire, start)
@@ -119,13 +122,16 @@ def read_qemu_domain_monitor_command_ret(
     start = offset
     try:
         value = new(QemuDomainMonitorCommandRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.result = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "qemu_domain_monitor_command_ret", wire, start)
@@ -147,22 +153,26 @@ def read_qemu_domain_monitor_command_with_files_args(
     try:
         value = new(QemuDomainMonitorCommandWithFilesArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.cmd = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "qemu_domain_monitor_command_with_files_args", wire, start)
@@ -183,13 +193,16 @@ def read_qemu_domain_monitor_command_with_files_ret(
     start = offset
     try:
         value = new(QemuDomainMonitorCommandWithFilesRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.result = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "qemu_domain_monitor_command_with_files_ret", wire, start)
@@ -209,24 +222,28 @@ def read_qemu_domain_agent_command_args(
     try:
         value = new(QemuDomainAgentCommandArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.timeout, value.flags = _16si_s_iI_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_iI_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.timeout, value.flags = unpack(wire, offset)
+        if length != low:
             dom.uuid, dom.id, length, raw, pad, value.timeout, value.flags = (
-                _16si_s_iI_4194304.long(wire, offset)
+                _16si_s_iI_4194304_long(wire, offset)
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.cmd = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "qemu_domain_agent_command_args", wire, start)
@@ -250,13 +267,16 @@ def read_qemu_domain_agent_command_ret(
         if flag == 0:
             value.result = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.result = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -266,17 +286,14 @@ def read_qemu_domain_agent_command_ret(
 
 def decode_qemu_domain_attach_args(data: Buffer) -> QemuDomainAttachArgs:
     """struct qemu_domain_attach_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: QemuDomainAttachArgs
     try:
         value = new(QemuDomainAttachArgs)
-        value.pid_value, value.flags = _II(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        value.pid_value, value.flags = _2I_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "qemu_domain_attach_args", wire)
+    value = walk_decode(SHAPES, "qemu_domain_attach_args", data)
     return value
 
 
@@ -286,7 +303,7 @@ def read_qemu_domain_attach_args(data: Buffer, offset: int) -> tuple[QemuDomainA
     start = offset
     try:
         value = new(QemuDomainAttachArgs)
-        value.pid_value, value.flags = _II(wire, offset)
+        value.pid_value, value.flags = _2I(wire, offset)
         offset += 8
         return value, offset
     except FAULTS:
@@ -305,13 +322,16 @@ def read_qemu_domain_attach_ret(data: Buffer, offset: int) -> tuple[QemuDomainAt
     try:
         value = new(QemuDomainAttachRet)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "qemu_domain_attach_ret", wire, start)
@@ -338,15 +358,16 @@ def read_qemu_connect_domain_monitor_event_register_args(
             value.dom = None
         elif flag == 1:
             value.dom = dom = new(RemoteNonnullDomain)
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](
-                wire, offset
-            )
-            if length != len(raw):
-                length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_16si_4194304[low]
+            length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+            if length != low:
+                length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+                extent = 24 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             dom.name = raw.decode()
-            offset += 24 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_2,) = _I(wire, offset)
@@ -354,13 +375,16 @@ def read_qemu_connect_domain_monitor_event_register_args(
         if flag_2 == 0:
             value.event = None
         elif flag_2 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.event = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (value.flags,) = _I(wire, offset)
@@ -374,17 +398,14 @@ def decode_qemu_connect_domain_monitor_event_register_ret(
     data: Buffer,
 ) -> QemuConnectDomainMonitorEventRegisterRet:
     """struct qemu_connect_domain_monitor_event_register_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: QemuConnectDomainMonitorEventRegisterRet
     try:
         value = new(QemuConnectDomainMonitorEventRegisterRet)
-        (value.callback_id,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.callback_id,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "qemu_connect_domain_monitor_event_register_ret", wire)
+    value = walk_decode(SHAPES, "qemu_connect_domain_monitor_event_register_ret", data)
     return value
 
 
@@ -407,17 +428,14 @@ def decode_qemu_connect_domain_monitor_event_deregister_args(
     data: Buffer,
 ) -> QemuConnectDomainMonitorEventDeregisterArgs:
     """struct qemu_connect_domain_monitor_event_deregister_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: QemuConnectDomainMonitorEventDeregisterArgs
     try:
         value = new(QemuConnectDomainMonitorEventDeregisterArgs)
-        (value.callback_id,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.callback_id,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "qemu_connect_domain_monitor_event_deregister_args", wire)
+    value = walk_decode(SHAPES, "qemu_connect_domain_monitor_event_deregister_args", data)
     return value
 
 
@@ -450,34 +468,41 @@ def read_qemu_domain_monitor_event_msg(
     try:
         value = new(QemuDomainMonitorEventMsg)
         value.dom = dom = new(RemoteNonnullDomain)
-        value.callback_id, length, raw, pad = _i_s_4194304.short[wire[offset + 7]](wire, offset)
-        if length != len(raw):
-            value.callback_id, length, raw, pad = _i_s_4194304.long(wire, offset)
+        low = wire[offset + 7]
+        unpack, extent = _i_s_4194304[low]
+        value.callback_id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.callback_id, length, raw, pad = _i_s_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 8 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.seconds, value.micros, flag = (
-            _16si_s_qII_4194304.short[wire[offset + 23]](wire, offset)
-        )
-        if length != len(raw):
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_q2I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.seconds, value.micros, flag = unpack(wire, offset)
+        if length != low:
             dom.uuid, dom.id, length, raw, pad, value.seconds, value.micros, flag = (
-                _16si_s_qII_4194304.long(wire, offset)
+                _16si_s_q2I_4194304_long(wire, offset)
             )
+            extent = 40 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.event = raw.decode()
-        offset += 40 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.details = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.details = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset

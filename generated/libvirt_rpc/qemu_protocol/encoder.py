@@ -23,20 +23,20 @@ from libvirt_rpc.qemu_protocol.types import (
 )
 from libvirt_rpc.remote_protocol.types import RemoteNonnullDomain
 from rpcgen.runtime.limits import SHORT
-from rpcgen.runtime.shapes import walk_encode
-from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, RecordPacker
+from rpcgen.runtime.writer import walk_encode
+from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, record_packer
 
 _i = Struct(">i").pack
-_II = Struct(">II").pack
+_2I = Struct(">2I").pack
 _I = Struct(">I").pack
-_s_4194304 = RecordPacker("", "", 4194304)
-_16si_s_I_4194304 = RecordPacker("16si", "I", 4194304)
-_16si_s_iI_4194304 = RecordPacker("16si", "iI", 4194304)
-_I_s_4194304 = RecordPacker("I", "", 4194304)
-_s_16si_4194304 = RecordPacker("", "16si", 4194304)
-_I_s_16si_4194304 = RecordPacker("I", "16si", 4194304)
-_i_s_4194304 = RecordPacker("i", "", 4194304)
-_16si_s_qI_4194304 = RecordPacker("16si", "qI", 4194304)
+_s_4194304, _s_4194304_long = record_packer("", "", 4194304)
+_16si_s_I_4194304, _16si_s_I_4194304_long = record_packer("16si", "I", 4194304)
+_16si_s_iI_4194304, _16si_s_iI_4194304_long = record_packer("16si", "iI", 4194304)
+_I_s_4194304, _I_s_4194304_long = record_packer("I", "", 4194304)
+_s_16si_4194304, _s_16si_4194304_long = record_packer("", "16si", 4194304)
+_I_s_16si_4194304, _I_s_16si_4194304_long = record_packer("I", "16si", 4194304)
+_i_s_4194304, _i_s_4194304_long = record_packer("i", "", 4194304)
+_16si_s_qI_4194304, _16si_s_qI_4194304_long = record_packer("16si", "qI", 4194304)
 
 
 def encode_qemu_procedure(value: QemuProcedure) -> bytes:
@@ -65,9 +65,9 @@ def encode_qemu_domain_monitor_command_args(value: QemuDomainMonitorCommandArgs)
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_I_4194304.short[size_2] if size_2 < SHORT else _16si_s_I_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_I_4194304[size_2] if size_2 < SHORT else _16si_s_I_4194304_long
+        )(dom.uuid, dom.id, text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "qemu_domain_monitor_command_args", value)
 
@@ -79,7 +79,7 @@ def encode_qemu_domain_monitor_command_ret(value: QemuDomainMonitorCommandRet) -
         size = len(text)
         if type(value) is not QemuDomainMonitorCommandRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "qemu_domain_monitor_command_ret", value)
 
@@ -102,9 +102,9 @@ def encode_qemu_domain_monitor_command_with_files_args(
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_I_4194304.short[size_2] if size_2 < SHORT else _16si_s_I_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_I_4194304[size_2] if size_2 < SHORT else _16si_s_I_4194304_long
+        )(dom.uuid, dom.id, text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "qemu_domain_monitor_command_with_files_args", value)
 
@@ -118,7 +118,7 @@ def encode_qemu_domain_monitor_command_with_files_ret(
         size = len(text)
         if type(value) is not QemuDomainMonitorCommandWithFilesRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "qemu_domain_monitor_command_with_files_ret", value)
 
@@ -139,9 +139,9 @@ def encode_qemu_domain_agent_command_args(value: QemuDomainAgentCommandArgs) -> 
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_iI_4194304.short[size_2] if size_2 < SHORT else _16si_s_iI_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.timeout, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_iI_4194304[size_2] if size_2 < SHORT else _16si_s_iI_4194304_long
+        )(dom.uuid, dom.id, text_2, value.timeout, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "qemu_domain_agent_command_args", value)
 
@@ -156,9 +156,7 @@ def encode_qemu_domain_agent_command_ret(value: QemuDomainAgentCommandRet) -> by
             size = len(text)
             if 0 in text:
                 raise Irregular
-            result_part = (_I_s_4194304.short[size] if size < SHORT else _I_s_4194304.long)(
-                1, size, text
-            )
+            result_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
         if type(value) is not QemuDomainAgentCommandRet:
             raise Irregular
         return result_part
@@ -171,7 +169,7 @@ def encode_qemu_domain_attach_args(value: QemuDomainAttachArgs) -> bytes:
     try:
         if type(value) is not QemuDomainAttachArgs:
             raise Irregular
-        return _II(value.pid_value, value.flags)
+        return _2I(value.pid_value, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "qemu_domain_attach_args", value)
 
@@ -189,8 +187,8 @@ def encode_qemu_domain_attach_ret(value: QemuDomainAttachRet) -> bytes:
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "qemu_domain_attach_ret", value)
@@ -209,8 +207,8 @@ def encode_qemu_connect_domain_monitor_event_register_args(
             size = len(text)
             if type(dom) is not RemoteNonnullDomain or 0 in text or len(dom.uuid) != 16:
                 raise Irregular
-            dom_part = (_I_s_16si_4194304.short[size] if size < SHORT else _I_s_16si_4194304.long)(
-                1, size, text, dom.uuid, dom.id
+            dom_part = (_I_s_16si_4194304[size] if size < SHORT else _I_s_16si_4194304_long)(
+                1, text, dom.uuid, dom.id
             )
         if value.event is None:
             event_part = ABSENT
@@ -219,9 +217,7 @@ def encode_qemu_connect_domain_monitor_event_register_args(
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            event_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
-            )
+            event_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if type(value) is not QemuConnectDomainMonitorEventRegisterArgs:
             raise Irregular
         return b"".join((dom_part, event_part, _I(value.flags)))
@@ -268,8 +264,8 @@ def encode_qemu_domain_monitor_event_msg(value: QemuDomainMonitorEventMsg) -> by
             size_3 = len(text_3)
             if 0 in text_3:
                 raise Irregular
-            details_part = (_I_s_4194304.short[size_3] if size_3 < SHORT else _I_s_4194304.long)(
-                1, size_3, text_3
+            details_part = (_I_s_4194304[size_3] if size_3 < SHORT else _I_s_4194304_long)(
+                1, text_3
             )
         if (
             type(value) is not QemuDomainMonitorEventMsg
@@ -281,11 +277,11 @@ def encode_qemu_domain_monitor_event_msg(value: QemuDomainMonitorEventMsg) -> by
             raise Irregular
         return b"".join(
             (
-                (_i_s_4194304.short[size] if size < SHORT else _i_s_4194304.long)(
-                    value.callback_id, size, text
+                (_i_s_4194304[size] if size < SHORT else _i_s_4194304_long)(
+                    value.callback_id, text
                 ),
-                (_16si_s_qI_4194304.short[size_2] if size_2 < SHORT else _16si_s_qI_4194304.long)(
-                    dom.uuid, dom.id, size_2, text_2, value.seconds, value.micros
+                (_16si_s_qI_4194304[size_2] if size_2 < SHORT else _16si_s_qI_4194304_long)(
+                    dom.uuid, dom.id, text_2, value.seconds, value.micros
                 ),
                 details_part,
             )

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from itertools import repeat
+from itertools import repeat, starmap
 from struct import Struct, unpack_from
 
 from libvirt_rpc.remote_protocol.types import (
@@ -719,8 +719,17 @@ from libvirt_rpc.remote_protocol.types import (
     RemoteTypedParamValueVirTypedParamUllong,
     RemoteVcpuInfo,
 )
-from rpcgen.runtime.shapes import walk_decode, walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, RecordUnpacker, members, new, unpack_chars
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import (
+    FAULTS,
+    ZEROS,
+    Irregular,
+    members,
+    new,
+    record_unpacker,
+    unpack_chars,
+    whole,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -733,98 +742,118 @@ _i = Struct(">i").unpack_from
 _q = Struct(">q").unpack_from
 _Q = Struct(">Q").unpack_from
 _d = Struct(">d").unpack_from
-_iiI = Struct(">iiI").unpack_from
+_2iI = Struct(">2iI").unpack_from
 _iI = Struct(">iI").unpack_from
 _Q6i = Struct(">Q6i").unpack_from
-_ii = Struct(">ii").unpack_from
-_iII = Struct(">iII").unpack_from
+_2i = Struct(">2i").unpack_from
+_i2I = Struct(">i2I").unpack_from
 _IQI = Struct(">IQI").unpack_from
-_IQQIQ = Struct(">IQQIQ").unpack_from
-_IIQ = Struct(">IIQ").unpack_from
-_II = Struct(">II").unpack_from
+_I2QIQ = Struct(">I2QIQ").unpack_from
+_2IQ = Struct(">2IQ").unpack_from
+_2I = Struct(">2I").unpack_from
 _iQ = Struct(">iQ").unpack_from
 _IiQi = Struct(">IiQi").unpack_from
 _5q = Struct(">5q").unpack_from
-_QQQ = Struct(">QQQ").unpack_from
+_3Q = Struct(">3Q").unpack_from
 _QI = Struct(">QI").unpack_from
-_iiQQQ = Struct(">iiQQQ").unpack_from
+_2i3Q = Struct(">2i3Q").unpack_from
 _8q = Struct(">8q").unpack_from
 _i11Q = Struct(">i11Q").unpack_from
 _Qi = Struct(">Qi").unpack_from
 _qI = Struct(">qI").unpack_from
-_QQ = Struct(">QQ").unpack_from
-_IQQQ = Struct(">IQQQ").unpack_from
-_iQQ = Struct(">iQQ").unpack_from
-_s_4194304 = RecordUnpacker("", "", 4194304)
-_s_16si_4194304 = RecordUnpacker("", "16si", 4194304)
-_s_16s_4194304 = RecordUnpacker("", "16s", 4194304)
-_s_16s16s_4194304 = RecordUnpacker("", "16s16s", 4194304)
-_16si_s_4194304 = RecordUnpacker("16si", "", 4194304)
-_s_i_4194304 = RecordUnpacker("", "i", 4194304)
-_s_iI_4194304 = RecordUnpacker("", "iI", 4194304)
-_s_Q_4194304 = RecordUnpacker("", "Q", 4194304)
-_s_Ii_2048 = RecordUnpacker("", "Ii", 2048)
-_s_I_4194304 = RecordUnpacker("", "I", 4194304)
-_s_16siI_4194304 = RecordUnpacker("", "16siI", 4194304)
-_s_16siiI_4194304 = RecordUnpacker("", "16siiI", 4194304)
-_s_16sii_4194304 = RecordUnpacker("", "16sii", 4194304)
-_16si_s_I_4194304 = RecordUnpacker("16si", "I", 4194304)
-_s_16siIII_4194304 = RecordUnpacker("", "16siIII", 4194304)
-_s_16siIQI_4194304 = RecordUnpacker("", "16siIQI", 4194304)
-_s_16siqII_4194304 = RecordUnpacker("", "16siqII", 4194304)
-_16si_s_II_4194304 = RecordUnpacker("16si", "II", 4194304)
-_s_16siQ_4194304 = RecordUnpacker("", "16siQ", 4194304)
-_s_16siQI_4194304 = RecordUnpacker("", "16siQI", 4194304)
-_s_16siII_4194304 = RecordUnpacker("", "16siII", 4194304)
-_s_16siQII_4194304 = RecordUnpacker("", "16siQII", 4194304)
-_16si_s_iI_4194304 = RecordUnpacker("16si", "iI", 4194304)
-_s_16siii_4194304 = RecordUnpacker("", "16siii", 4194304)
-_s_8388608 = RecordUnpacker("", "", 8388608)
-_16siI_s_2048 = RecordUnpacker("16siI", "", 2048)
-_16siI_s_I_2048 = RecordUnpacker("16siI", "I", 2048)
-_s_16siiiI_4194304 = RecordUnpacker("", "16siiiI", 4194304)
-_s_i_8388608 = RecordUnpacker("", "i", 8388608)
-_16si_s_I_2048 = RecordUnpacker("16si", "I", 2048)
-_s_16siIiII_4194304 = RecordUnpacker("", "16siIiII", 4194304)
-_I_s_2048 = RecordUnpacker("I", "", 2048)
-_16si_s_QII_4194304 = RecordUnpacker("16si", "QII", 4194304)
-_16si_s_QI_4194304 = RecordUnpacker("16si", "QI", 4194304)
-_i_s_I_4194304 = RecordUnpacker("i", "I", 4194304)
-_Q_s_4194304 = RecordUnpacker("Q", "", 4194304)
-_s_QI_4194304 = RecordUnpacker("", "QI", 4194304)
-_16si_s_Qi_4194304 = RecordUnpacker("16si", "Qi", 4194304)
-_s_Ii_4194304 = RecordUnpacker("", "Ii", 4194304)
-_s_Qi_4194304 = RecordUnpacker("", "Qi", 4194304)
-_s_16siq_4194304 = RecordUnpacker("", "16siq", 4194304)
-_i_s_4194304 = RecordUnpacker("i", "", 4194304)
-_16siii_s_4194304 = RecordUnpacker("16siii", "", 4194304)
-_16si_s_ii_4194304 = RecordUnpacker("16si", "ii", 4194304)
-_16si_s_i_4194304 = RecordUnpacker("16si", "i", 4194304)
-_i_s_16siii_4194304 = RecordUnpacker("i", "16siii", 4194304)
-_i_s_16si_4194304 = RecordUnpacker("i", "16si", 4194304)
-_i_s_16siq_4194304 = RecordUnpacker("i", "16siq", 4194304)
-_i_s_16sii_4194304 = RecordUnpacker("i", "16sii", 4194304)
-_ii_s_16si_4194304 = RecordUnpacker("ii", "16si", 4194304)
-_i_s_16siQ_4194304 = RecordUnpacker("i", "16siQ", 4194304)
-_i_s_16siI_4194304 = RecordUnpacker("i", "16siI", 4194304)
-_i_s_16siiI_4194304 = RecordUnpacker("i", "16siiI", 4194304)
-_i_s_16siiiI_4194304 = RecordUnpacker("i", "16siiiI", 4194304)
-_16si_s_Q_4194304 = RecordUnpacker("16si", "Q", 4194304)
-_16sIIi_s_I_4194304 = RecordUnpacker("16sIIi", "I", 4194304)
-_s_16sI_4194304 = RecordUnpacker("", "16sI", 4194304)
-_s_qiI_4194304 = RecordUnpacker("", "qiI", 4194304)
-_s_II_4194304 = RecordUnpacker("", "II", 4194304)
-_16s_s_I_4194304 = RecordUnpacker("16s", "I", 4194304)
-_s_16s16sI_4194304 = RecordUnpacker("", "16s16sI", 4194304)
-_s_16s16siI_4194304 = RecordUnpacker("", "16s16siI", 4194304)
-_i_s_16s_4194304 = RecordUnpacker("i", "16s", 4194304)
-_16s_s_4194304 = RecordUnpacker("16s", "", 4194304)
-_s_QQI_4194304 = RecordUnpacker("", "QQI", 4194304)
-_i_s_ii_4194304 = RecordUnpacker("i", "ii", 4194304)
-_s_I_65536 = RecordUnpacker("", "I", 65536)
-_s_65536 = RecordUnpacker("", "", 65536)
-_i16si_s_ii_4194304 = RecordUnpacker("i16si", "ii", 4194304)
-_i16si_s_4194304 = RecordUnpacker("i16si", "", 4194304)
+_2Q = Struct(">2Q").unpack_from
+_I3Q = Struct(">I3Q").unpack_from
+_i2Q = Struct(">i2Q").unpack_from
+_16s_all = Struct(">16s").unpack
+_i_all = Struct(">i").unpack
+_Q_all = Struct(">Q").unpack
+_I_all = Struct(">I").unpack
+_2i_all = Struct(">2i").unpack
+_2iI_all = Struct(">2iI").unpack
+_iI_all = Struct(">iI").unpack
+_IQI_all = Struct(">IQI").unpack
+_I2QIQ_all = Struct(">I2QIQ").unpack
+_2IQ_all = Struct(">2IQ").unpack
+_iQ_all = Struct(">iQ").unpack
+_IiQi_all = Struct(">IiQi").unpack
+_5q_all = Struct(">5q").unpack
+_3Q_all = Struct(">3Q").unpack
+_2i3Q_all = Struct(">2i3Q").unpack
+_8q_all = Struct(">8q").unpack
+_i11Q_all = Struct(">i11Q").unpack
+_qI_all = Struct(">qI").unpack
+_I3Q_all = Struct(">I3Q").unpack
+_i2Q_all = Struct(">i2Q").unpack
+_s_4194304, _s_4194304_long = record_unpacker("", "", 4194304)
+_s_16si_4194304, _s_16si_4194304_long = record_unpacker("", "16si", 4194304)
+_s_16s_4194304, _s_16s_4194304_long = record_unpacker("", "16s", 4194304)
+_s_16s16s_4194304, _s_16s16s_4194304_long = record_unpacker("", "16s16s", 4194304)
+_16si_s_4194304, _16si_s_4194304_long = record_unpacker("16si", "", 4194304)
+_s_i_4194304, _s_i_4194304_long = record_unpacker("", "i", 4194304)
+_s_iI_4194304, _s_iI_4194304_long = record_unpacker("", "iI", 4194304)
+_s_Q_4194304, _s_Q_4194304_long = record_unpacker("", "Q", 4194304)
+_s_Ii_2048, _s_Ii_2048_long = record_unpacker("", "Ii", 2048)
+_s_I_4194304, _s_I_4194304_long = record_unpacker("", "I", 4194304)
+_s_16siI_4194304, _s_16siI_4194304_long = record_unpacker("", "16siI", 4194304)
+_s_16s2iI_4194304, _s_16s2iI_4194304_long = record_unpacker("", "16s2iI", 4194304)
+_s_16s2i_4194304, _s_16s2i_4194304_long = record_unpacker("", "16s2i", 4194304)
+_16si_s_I_4194304, _16si_s_I_4194304_long = record_unpacker("16si", "I", 4194304)
+_s_16si3I_4194304, _s_16si3I_4194304_long = record_unpacker("", "16si3I", 4194304)
+_s_16siIQI_4194304, _s_16siIQI_4194304_long = record_unpacker("", "16siIQI", 4194304)
+_s_16siq2I_4194304, _s_16siq2I_4194304_long = record_unpacker("", "16siq2I", 4194304)
+_16si_s_2I_4194304, _16si_s_2I_4194304_long = record_unpacker("16si", "2I", 4194304)
+_s_16siQ_4194304, _s_16siQ_4194304_long = record_unpacker("", "16siQ", 4194304)
+_s_16siQI_4194304, _s_16siQI_4194304_long = record_unpacker("", "16siQI", 4194304)
+_s_16si2I_4194304, _s_16si2I_4194304_long = record_unpacker("", "16si2I", 4194304)
+_s_16siQ2I_4194304, _s_16siQ2I_4194304_long = record_unpacker("", "16siQ2I", 4194304)
+_16si_s_iI_4194304, _16si_s_iI_4194304_long = record_unpacker("16si", "iI", 4194304)
+_s_16s3i_4194304, _s_16s3i_4194304_long = record_unpacker("", "16s3i", 4194304)
+_s_8388608, _s_8388608_long = record_unpacker("", "", 8388608)
+_16siI_s_2048, _16siI_s_2048_long = record_unpacker("16siI", "", 2048)
+_16siI_s_I_2048, _16siI_s_I_2048_long = record_unpacker("16siI", "I", 2048)
+_s_16s3iI_4194304, _s_16s3iI_4194304_long = record_unpacker("", "16s3iI", 4194304)
+_s_i_8388608, _s_i_8388608_long = record_unpacker("", "i", 8388608)
+_16si_s_I_2048, _16si_s_I_2048_long = record_unpacker("16si", "I", 2048)
+_s_16siIi2I_4194304, _s_16siIi2I_4194304_long = record_unpacker("", "16siIi2I", 4194304)
+_I_s_2048, _I_s_2048_long = record_unpacker("I", "", 2048)
+_16si_s_Q2I_4194304, _16si_s_Q2I_4194304_long = record_unpacker("16si", "Q2I", 4194304)
+_16si_s_QI_4194304, _16si_s_QI_4194304_long = record_unpacker("16si", "QI", 4194304)
+_i_s_I_4194304, _i_s_I_4194304_long = record_unpacker("i", "I", 4194304)
+_Q_s_4194304, _Q_s_4194304_long = record_unpacker("Q", "", 4194304)
+_s_QI_4194304, _s_QI_4194304_long = record_unpacker("", "QI", 4194304)
+_16si_s_Qi_4194304, _16si_s_Qi_4194304_long = record_unpacker("16si", "Qi", 4194304)
+_s_Ii_4194304, _s_Ii_4194304_long = record_unpacker("", "Ii", 4194304)
+_s_Qi_4194304, _s_Qi_4194304_long = record_unpacker("", "Qi", 4194304)
+_s_16siq_4194304, _s_16siq_4194304_long = record_unpacker("", "16siq", 4194304)
+_i_s_4194304, _i_s_4194304_long = record_unpacker("i", "", 4194304)
+_16s3i_s_4194304, _16s3i_s_4194304_long = record_unpacker("16s3i", "", 4194304)
+_16si_s_2i_4194304, _16si_s_2i_4194304_long = record_unpacker("16si", "2i", 4194304)
+_16si_s_i_4194304, _16si_s_i_4194304_long = record_unpacker("16si", "i", 4194304)
+_i_s_16s3i_4194304, _i_s_16s3i_4194304_long = record_unpacker("i", "16s3i", 4194304)
+_i_s_16si_4194304, _i_s_16si_4194304_long = record_unpacker("i", "16si", 4194304)
+_i_s_16siq_4194304, _i_s_16siq_4194304_long = record_unpacker("i", "16siq", 4194304)
+_i_s_16s2i_4194304, _i_s_16s2i_4194304_long = record_unpacker("i", "16s2i", 4194304)
+_2i_s_16si_4194304, _2i_s_16si_4194304_long = record_unpacker("2i", "16si", 4194304)
+_i_s_16siQ_4194304, _i_s_16siQ_4194304_long = record_unpacker("i", "16siQ", 4194304)
+_i_s_16siI_4194304, _i_s_16siI_4194304_long = record_unpacker("i", "16siI", 4194304)
+_i_s_16s2iI_4194304, _i_s_16s2iI_4194304_long = record_unpacker("i", "16s2iI", 4194304)
+_i_s_16s3iI_4194304, _i_s_16s3iI_4194304_long = record_unpacker("i", "16s3iI", 4194304)
+_16si_s_Q_4194304, _16si_s_Q_4194304_long = record_unpacker("16si", "Q", 4194304)
+_16s2Ii_s_I_4194304, _16s2Ii_s_I_4194304_long = record_unpacker("16s2Ii", "I", 4194304)
+_s_16sI_4194304, _s_16sI_4194304_long = record_unpacker("", "16sI", 4194304)
+_s_qiI_4194304, _s_qiI_4194304_long = record_unpacker("", "qiI", 4194304)
+_s_2I_4194304, _s_2I_4194304_long = record_unpacker("", "2I", 4194304)
+_16s_s_I_4194304, _16s_s_I_4194304_long = record_unpacker("16s", "I", 4194304)
+_s_16s16sI_4194304, _s_16s16sI_4194304_long = record_unpacker("", "16s16sI", 4194304)
+_s_16s16siI_4194304, _s_16s16siI_4194304_long = record_unpacker("", "16s16siI", 4194304)
+_i_s_16s_4194304, _i_s_16s_4194304_long = record_unpacker("i", "16s", 4194304)
+_16s_s_4194304, _16s_s_4194304_long = record_unpacker("16s", "", 4194304)
+_s_2QI_4194304, _s_2QI_4194304_long = record_unpacker("", "2QI", 4194304)
+_i_s_2i_4194304, _i_s_2i_4194304_long = record_unpacker("i", "2i", 4194304)
+_s_I_65536, _s_I_65536_long = record_unpacker("", "I", 65536)
+_s_65536, _s_65536_long = record_unpacker("", "", 65536)
+_i16si_s_2i_4194304, _i16si_s_2i_4194304_long = record_unpacker("i16si", "2i", 4194304)
+_i16si_s_4194304, _i16si_s_4194304_long = record_unpacker("i16si", "", 4194304)
 _members_of_remote_procedure = members(RemoteProcedure)
 _members_of_remote_auth_type = members(RemoteAuthType)
 
@@ -834,15 +863,18 @@ def _read_each_remote_typed_param(
 ) -> tuple[list[RemoteTypedParam], int]:
     if count * 12 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(RemoteTypedParam, count)))
+    values = list(starmap(new, repeat((RemoteTypedParam,), count)))
     for value in values:
-        length, raw, pad, kind = _s_i_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, kind = _s_i_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_i_4194304[low]
+        length, raw, pad, kind = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, kind = _s_i_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.field = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         if kind == 1:
             value.value = arm = new(RemoteTypedParamValueVirTypedParamInt)
             (arm.i,) = _i(wire, offset)
@@ -869,13 +901,16 @@ def _read_each_remote_typed_param(
             offset += 4
         elif kind == 7:
             value.value = arm_7 = new(RemoteTypedParamValueVirTypedParamString)
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             arm_7.s = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
     return values, offset
@@ -886,15 +921,18 @@ def _read_each_remote_node_get_cpu_stats(
 ) -> tuple[list[RemoteNodeGetCpuStats], int]:
     if count * 12 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(RemoteNodeGetCpuStats, count)))
+    values = list(starmap(new, repeat((RemoteNodeGetCpuStats,), count)))
     for value in values:
-        length, raw, pad, value.value = _s_Q_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.value = _s_Q_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_Q_4194304[low]
+        length, raw, pad, value.value = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.value = _s_Q_4194304_long(wire, offset)
+            extent = 12 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.field = raw.decode()
-        offset += 12 + length + len(pad)
+        offset += extent
     return values, offset
 
 
@@ -903,15 +941,18 @@ def _read_each_remote_node_get_memory_stats(
 ) -> tuple[list[RemoteNodeGetMemoryStats], int]:
     if count * 12 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(RemoteNodeGetMemoryStats, count)))
+    values = list(starmap(new, repeat((RemoteNodeGetMemoryStats,), count)))
     for value in values:
-        length, raw, pad, value.value = _s_Q_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.value = _s_Q_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_Q_4194304[low]
+        length, raw, pad, value.value = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.value = _s_Q_4194304_long(wire, offset)
+            extent = 12 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.field = raw.decode()
-        offset += 12 + length + len(pad)
+        offset += extent
     return values, offset
 
 
@@ -921,13 +962,16 @@ def _read_each_remote_nonnull_string(wire: bytes, offset: int, count: int) -> tu
     values: list[str] = []
     value: str
     for _ in range(count):
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         values.append(value)
     return values, offset
 
@@ -937,17 +981,18 @@ def _read_each_remote_nonnull_domain(
 ) -> tuple[list[RemoteNonnullDomain], int]:
     if count * 24 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(RemoteNonnullDomain, count)))
+    values = list(starmap(new, repeat((RemoteNonnullDomain,), count)))
     for value in values:
-        length, raw, pad, value.uuid, value.id = _s_16si_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, value.uuid, value.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, value.uuid, value.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.uuid, value.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
     return values, offset
 
 
@@ -956,18 +1001,19 @@ def _read_each_remote_domain_stats_record(
 ) -> tuple[list[RemoteDomainStatsRecord], int]:
     if count * 28 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(RemoteDomainStatsRecord, count)))
+    values = list(starmap(new, repeat((RemoteDomainStatsRecord,), count)))
     for value in values:
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, count = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if count > 262144:
             raise Irregular
         value.params, offset = _read_each_remote_typed_param(wire, offset, count)
@@ -979,7 +1025,7 @@ def _read_each_remote_domain_get_security_label_ret(
 ) -> tuple[list[RemoteDomainGetSecurityLabelRet], int]:
     if count * 8 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(RemoteDomainGetSecurityLabelRet, count)))
+    values = list(starmap(new, repeat((RemoteDomainGetSecurityLabelRet,), count)))
     for value in values:
         (count,) = _I(wire, offset)
         offset += 4
@@ -997,7 +1043,7 @@ def _read_each_remote_domain_memory_stat(
 ) -> tuple[list[RemoteDomainMemoryStat], int]:
     if count * 12 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(RemoteDomainMemoryStat, count)))
+    values = list(starmap(new, repeat((RemoteDomainMemoryStat,), count)))
     for value in values:
         value.tag, value.val = _iQ(wire, offset)
         offset += 12
@@ -1009,7 +1055,7 @@ def _read_each_remote_vcpu_info(
 ) -> tuple[list[RemoteVcpuInfo], int]:
     if count * 20 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(RemoteVcpuInfo, count)))
+    values = list(starmap(new, repeat((RemoteVcpuInfo,), count)))
     for value in values:
         value.number, value.state, value.cpu_time, value.cpu = _IiQi(wire, offset)
         offset += 20
@@ -1021,15 +1067,18 @@ def _read_each_remote_domain_iothread_info(
 ) -> tuple[list[RemoteDomainIothreadInfo], int]:
     if count * 8 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(RemoteDomainIothreadInfo, count)))
+    values = list(starmap(new, repeat((RemoteDomainIothreadInfo,), count)))
     for value in values:
-        value.iothread_id, length, raw, pad = _I_s_2048.short[wire[offset + 7]](wire, offset)
-        if length != len(raw):
-            value.iothread_id, length, raw, pad = _I_s_2048.long(wire, offset)
+        low = wire[offset + 7]
+        unpack, extent = _I_s_2048[low]
+        value.iothread_id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.iothread_id, length, raw, pad = _I_s_2048_long(wire, offset)
+            extent = 8 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cpumap = raw
-        offset += 8 + length + len(pad)
+        offset += extent
     return values, offset
 
 
@@ -1038,15 +1087,18 @@ def _read_each_remote_domain_disk_error(
 ) -> tuple[list[RemoteDomainDiskError], int]:
     if count * 8 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(RemoteDomainDiskError, count)))
+    values = list(starmap(new, repeat((RemoteDomainDiskError,), count)))
     for value in values:
-        length, raw, pad, value.error = _s_i_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.error = _s_i_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_i_4194304[low]
+        length, raw, pad, value.error = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.error = _s_i_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.disk = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
     return values, offset
 
 
@@ -1055,17 +1107,18 @@ def _read_each_remote_domain_ip_addr(
 ) -> tuple[list[RemoteDomainIpAddr], int]:
     if count * 12 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(RemoteDomainIpAddr, count)))
+    values = list(starmap(new, repeat((RemoteDomainIpAddr,), count)))
     for value in values:
-        value.type, length, raw, pad, value.prefix = _i_s_I_4194304.short[wire[offset + 7]](
-            wire, offset
-        )
-        if length != len(raw):
-            value.type, length, raw, pad, value.prefix = _i_s_I_4194304.long(wire, offset)
+        low = wire[offset + 7]
+        unpack, extent = _i_s_I_4194304[low]
+        value.type, length, raw, pad, value.prefix = unpack(wire, offset)
+        if length != low:
+            value.type, length, raw, pad, value.prefix = _i_s_I_4194304_long(wire, offset)
+            extent = 12 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.addr = raw.decode()
-        offset += 12 + length + len(pad)
+        offset += extent
     return values, offset
 
 
@@ -1074,25 +1127,31 @@ def _read_each_remote_domain_interface(
 ) -> tuple[list[RemoteDomainInterface], int]:
     if count * 12 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(RemoteDomainInterface, count)))
+    values = list(starmap(new, repeat((RemoteDomainInterface,), count)))
     for value in values:
-        length, raw, pad, flag = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, flag = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, flag = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.hwaddr = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.hwaddr = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (count,) = _I(wire, offset)
@@ -1108,23 +1167,29 @@ def _read_each_remote_nonnull_domain_snapshot(
 ) -> tuple[list[RemoteNonnullDomainSnapshot], int]:
     if count * 28 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(RemoteNonnullDomainSnapshot, count)))
+    values = list(starmap(new, repeat((RemoteNonnullDomainSnapshot,), count)))
     for value in values:
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
     return values, offset
 
 
@@ -1133,23 +1198,29 @@ def _read_each_remote_nonnull_domain_checkpoint(
 ) -> tuple[list[RemoteNonnullDomainCheckpoint], int]:
     if count * 28 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(RemoteNonnullDomainCheckpoint, count)))
+    values = list(starmap(new, repeat((RemoteNonnullDomainCheckpoint,), count)))
     for value in values:
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
     return values, offset
 
 
@@ -1158,29 +1229,38 @@ def _read_each_remote_domain_fsinfo(
 ) -> tuple[list[RemoteDomainFsinfo], int]:
     if count * 16 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(RemoteDomainFsinfo, count)))
+    values = list(starmap(new, repeat((RemoteDomainFsinfo,), count)))
     for value in values:
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.mountpoint = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, count = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, count = _s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, count = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, count = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.fstype = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         if count > 256:
             raise Irregular
         value.dev_aliases, offset = _read_each_remote_nonnull_string(wire, offset, count)
@@ -1192,22 +1272,28 @@ def _read_each_remote_domain_event_graphics_identity(
 ) -> tuple[list[RemoteDomainEventGraphicsIdentity], int]:
     if count * 8 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(RemoteDomainEventGraphicsIdentity, count)))
+    values = list(starmap(new, repeat((RemoteDomainEventGraphicsIdentity,), count)))
     for value in values:
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.type = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
     return values, offset
 
 
@@ -1216,15 +1302,18 @@ def _read_each_remote_nonnull_network(
 ) -> tuple[list[RemoteNonnullNetwork], int]:
     if count * 20 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(RemoteNonnullNetwork, count)))
+    values = list(starmap(new, repeat((RemoteNonnullNetwork,), count)))
     for value in values:
-        length, raw, pad, value.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, value.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
     return values, offset
 
 
@@ -1233,27 +1322,31 @@ def _read_each_remote_network_dhcp_lease(
 ) -> tuple[list[RemoteNetworkDhcpLease], int]:
     if count * 40 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(RemoteNetworkDhcpLease, count)))
+    values = list(starmap(new, repeat((RemoteNetworkDhcpLease,), count)))
     for value in values:
-        length, raw, pad, value.expirytime, value.type, flag = _s_qiI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.expirytime, value.type, flag = _s_qiI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_qiI_4194304[low]
+        length, raw, pad, value.expirytime, value.type, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.expirytime, value.type, flag = _s_qiI_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.iface = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.mac = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.mac = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_2,) = _I(wire, offset)
@@ -1261,32 +1354,41 @@ def _read_each_remote_network_dhcp_lease(
         if flag_2 == 0:
             value.iaid = None
         elif flag_2 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.iaid = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
-        length, raw, pad, value.prefix, flag_3 = _s_II_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.prefix, flag_3 = _s_II_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_2I_4194304[low]
+        length, raw, pad, value.prefix, flag_3 = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.prefix, flag_3 = _s_2I_4194304_long(wire, offset)
+            extent = 12 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.ipaddr = raw.decode()
-        offset += 12 + length + len(pad)
+        offset += extent
         if flag_3 == 0:
             value.hostname = None
         elif flag_3 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.hostname = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_4,) = _I(wire, offset)
@@ -1294,13 +1396,16 @@ def _read_each_remote_network_dhcp_lease(
         if flag_4 == 0:
             value.clientid = None
         elif flag_4 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.clientid = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
     return values, offset
@@ -1311,18 +1416,19 @@ def _read_each_remote_nonnull_network_port(
 ) -> tuple[list[RemoteNonnullNetworkPort], int]:
     if count * 36 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(RemoteNonnullNetworkPort, count)))
+    values = list(starmap(new, repeat((RemoteNonnullNetworkPort,), count)))
     for value in values:
         value.net = net = new(RemoteNonnullNetwork)
-        length, raw, pad, net.uuid, value.uuid = _s_16s16s_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, net.uuid, value.uuid = _s_16s16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s16s_4194304[low]
+        length, raw, pad, net.uuid, value.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, net.uuid, value.uuid = _s_16s16s_4194304_long(wire, offset)
+            extent = 36 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset += 36 + length + len(pad)
+        offset += extent
     return values, offset
 
 
@@ -1331,22 +1437,28 @@ def _read_each_remote_nonnull_interface(
 ) -> tuple[list[RemoteNonnullInterface], int]:
     if count * 8 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(RemoteNonnullInterface, count)))
+    values = list(starmap(new, repeat((RemoteNonnullInterface,), count)))
     for value in values:
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.mac = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
     return values, offset
 
 
@@ -1355,15 +1467,18 @@ def _read_each_remote_nonnull_nwfilter(
 ) -> tuple[list[RemoteNonnullNwfilter], int]:
     if count * 20 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(RemoteNonnullNwfilter, count)))
+    values = list(starmap(new, repeat((RemoteNonnullNwfilter,), count)))
     for value in values:
-        length, raw, pad, value.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, value.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
     return values, offset
 
 
@@ -1372,22 +1487,28 @@ def _read_each_remote_nonnull_nwfilter_binding(
 ) -> tuple[list[RemoteNonnullNwfilterBinding], int]:
     if count * 8 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(RemoteNonnullNwfilterBinding, count)))
+    values = list(starmap(new, repeat((RemoteNonnullNwfilterBinding,), count)))
     for value in values:
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.portdev = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.filtername = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
     return values, offset
 
 
@@ -1396,15 +1517,18 @@ def _read_each_remote_nonnull_storage_pool(
 ) -> tuple[list[RemoteNonnullStoragePool], int]:
     if count * 20 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(RemoteNonnullStoragePool, count)))
+    values = list(starmap(new, repeat((RemoteNonnullStoragePool,), count)))
     for value in values:
-        length, raw, pad, value.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, value.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
     return values, offset
 
 
@@ -1413,29 +1537,38 @@ def _read_each_remote_nonnull_storage_vol(
 ) -> tuple[list[RemoteNonnullStorageVol], int]:
     if count * 12 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(RemoteNonnullStorageVol, count)))
+    values = list(starmap(new, repeat((RemoteNonnullStorageVol,), count)))
     for value in values:
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.pool = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.key = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
     return values, offset
 
 
@@ -1444,15 +1577,18 @@ def _read_each_remote_nonnull_node_device(
 ) -> tuple[list[RemoteNonnullNodeDevice], int]:
     if count * 4 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(RemoteNonnullNodeDevice, count)))
+    values = list(starmap(new, repeat((RemoteNonnullNodeDevice,), count)))
     for value in values:
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
     return values, offset
 
 
@@ -1461,17 +1597,18 @@ def _read_each_remote_nonnull_secret(
 ) -> tuple[list[RemoteNonnullSecret], int]:
     if count * 24 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(RemoteNonnullSecret, count)))
+    values = list(starmap(new, repeat((RemoteNonnullSecret,), count)))
     for value in values:
-        value.uuid, value.usage_type, length, raw, pad = _16si_s_4194304.short[wire[offset + 23]](
-            wire, offset
-        )
-        if length != len(raw):
-            value.uuid, value.usage_type, length, raw, pad = _16si_s_4194304.long(wire, offset)
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_4194304[low]
+        value.uuid, value.usage_type, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.uuid, value.usage_type, length, raw, pad = _16si_s_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.usage_id = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
     return values, offset
 
 
@@ -1480,13 +1617,16 @@ def decode_remote_nonnull_string(data: Buffer) -> str:
     wire = data if type(data) is bytes else bytes(data)
     value: str
     try:
-        length, raw, pad = _s_4194304.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, 0)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, 0)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value = raw.decode()
-        offset = 4 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -1501,13 +1641,16 @@ def read_remote_nonnull_string(data: Buffer, offset: int) -> tuple[str, int]:
     start = offset
     value: str
     try:
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nonnull_string", wire, start)
@@ -1529,13 +1672,16 @@ def read_remote_string(data: Buffer, offset: int) -> tuple[str | None, int]:
         if flag == 0:
             value = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -1545,16 +1691,13 @@ def read_remote_string(data: Buffer, offset: int) -> tuple[str | None, int]:
 
 def decode_remote_uuid(data: Buffer) -> bytes:
     """typedef remote_uuid that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: bytes
     try:
-        (value,) = _16s(wire, 0)
-        offset = 16
-        if offset == len(wire):
-            return value
+        (value,) = _16s_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_uuid", wire)
+    value = walk_decode(SHAPES, "remote_uuid", data)
     return value
 
 
@@ -1577,13 +1720,16 @@ def decode_remote_nonnull_domain(data: Buffer) -> RemoteNonnullDomain:
     value: RemoteNonnullDomain
     try:
         value = new(RemoteNonnullDomain)
-        length, raw, pad, value.uuid, value.id = _s_16si_4194304.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad, value.uuid, value.id = _s_16si_4194304.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, value.uuid, value.id = unpack(wire, 0)
+        if length != low:
+            length, raw, pad, value.uuid, value.id = _s_16si_4194304_long(wire, 0)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset = 24 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -1598,15 +1744,16 @@ def read_remote_nonnull_domain(data: Buffer, offset: int) -> tuple[RemoteNonnull
     start = offset
     try:
         value = new(RemoteNonnullDomain)
-        length, raw, pad, value.uuid, value.id = _s_16si_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, value.uuid, value.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, value.uuid, value.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.uuid, value.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nonnull_domain", wire, start)
@@ -1618,13 +1765,16 @@ def decode_remote_nonnull_network(data: Buffer) -> RemoteNonnullNetwork:
     value: RemoteNonnullNetwork
     try:
         value = new(RemoteNonnullNetwork)
-        length, raw, pad, value.uuid = _s_16s_4194304.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad, value.uuid = _s_16s_4194304.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, value.uuid = unpack(wire, 0)
+        if length != low:
+            length, raw, pad, value.uuid = _s_16s_4194304_long(wire, 0)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset = 20 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -1639,13 +1789,16 @@ def read_remote_nonnull_network(data: Buffer, offset: int) -> tuple[RemoteNonnul
     start = offset
     try:
         value = new(RemoteNonnullNetwork)
-        length, raw, pad, value.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, value.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nonnull_network", wire, start)
@@ -1658,13 +1811,16 @@ def decode_remote_nonnull_network_port(data: Buffer) -> RemoteNonnullNetworkPort
     try:
         value = new(RemoteNonnullNetworkPort)
         value.net = net = new(RemoteNonnullNetwork)
-        length, raw, pad, net.uuid, value.uuid = _s_16s16s_4194304.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad, net.uuid, value.uuid = _s_16s16s_4194304.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_16s16s_4194304[low]
+        length, raw, pad, net.uuid, value.uuid = unpack(wire, 0)
+        if length != low:
+            length, raw, pad, net.uuid, value.uuid = _s_16s16s_4194304_long(wire, 0)
+            extent = 36 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset = 36 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -1682,15 +1838,16 @@ def read_remote_nonnull_network_port(
     try:
         value = new(RemoteNonnullNetworkPort)
         value.net = net = new(RemoteNonnullNetwork)
-        length, raw, pad, net.uuid, value.uuid = _s_16s16s_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, net.uuid, value.uuid = _s_16s16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s16s_4194304[low]
+        length, raw, pad, net.uuid, value.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, net.uuid, value.uuid = _s_16s16s_4194304_long(wire, offset)
+            extent = 36 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset += 36 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nonnull_network_port", wire, start)
@@ -1702,13 +1859,16 @@ def decode_remote_nonnull_nwfilter(data: Buffer) -> RemoteNonnullNwfilter:
     value: RemoteNonnullNwfilter
     try:
         value = new(RemoteNonnullNwfilter)
-        length, raw, pad, value.uuid = _s_16s_4194304.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad, value.uuid = _s_16s_4194304.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, value.uuid = unpack(wire, 0)
+        if length != low:
+            length, raw, pad, value.uuid = _s_16s_4194304_long(wire, 0)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset = 20 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -1723,13 +1883,16 @@ def read_remote_nonnull_nwfilter(data: Buffer, offset: int) -> tuple[RemoteNonnu
     start = offset
     try:
         value = new(RemoteNonnullNwfilter)
-        length, raw, pad, value.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, value.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nonnull_nwfilter", wire, start)
@@ -1741,20 +1904,26 @@ def decode_remote_nonnull_nwfilter_binding(data: Buffer) -> RemoteNonnullNwfilte
     value: RemoteNonnullNwfilterBinding
     try:
         value = new(RemoteNonnullNwfilterBinding)
-        length, raw, pad = _s_4194304.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, 0)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, 0)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.portdev = raw.decode()
-        offset = 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset = extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.filtername = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -1771,20 +1940,26 @@ def read_remote_nonnull_nwfilter_binding(
     start = offset
     try:
         value = new(RemoteNonnullNwfilterBinding)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.portdev = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.filtername = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nonnull_nwfilter_binding", wire, start)
@@ -1796,20 +1971,26 @@ def decode_remote_nonnull_interface(data: Buffer) -> RemoteNonnullInterface:
     value: RemoteNonnullInterface
     try:
         value = new(RemoteNonnullInterface)
-        length, raw, pad = _s_4194304.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, 0)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, 0)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset = 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset = extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.mac = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -1824,20 +2005,26 @@ def read_remote_nonnull_interface(data: Buffer, offset: int) -> tuple[RemoteNonn
     start = offset
     try:
         value = new(RemoteNonnullInterface)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.mac = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nonnull_interface", wire, start)
@@ -1849,13 +2036,16 @@ def decode_remote_nonnull_storage_pool(data: Buffer) -> RemoteNonnullStoragePool
     value: RemoteNonnullStoragePool
     try:
         value = new(RemoteNonnullStoragePool)
-        length, raw, pad, value.uuid = _s_16s_4194304.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad, value.uuid = _s_16s_4194304.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, value.uuid = unpack(wire, 0)
+        if length != low:
+            length, raw, pad, value.uuid = _s_16s_4194304_long(wire, 0)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset = 20 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -1872,13 +2062,16 @@ def read_remote_nonnull_storage_pool(
     start = offset
     try:
         value = new(RemoteNonnullStoragePool)
-        length, raw, pad, value.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, value.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nonnull_storage_pool", wire, start)
@@ -1890,27 +2083,36 @@ def decode_remote_nonnull_storage_vol(data: Buffer) -> RemoteNonnullStorageVol:
     value: RemoteNonnullStorageVol
     try:
         value = new(RemoteNonnullStorageVol)
-        length, raw, pad = _s_4194304.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, 0)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, 0)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.pool = raw.decode()
-        offset = 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset = extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.key = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -1927,27 +2129,36 @@ def read_remote_nonnull_storage_vol(
     start = offset
     try:
         value = new(RemoteNonnullStorageVol)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.pool = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.key = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nonnull_storage_vol", wire, start)
@@ -1959,13 +2170,16 @@ def decode_remote_nonnull_node_device(data: Buffer) -> RemoteNonnullNodeDevice:
     value: RemoteNonnullNodeDevice
     try:
         value = new(RemoteNonnullNodeDevice)
-        length, raw, pad = _s_4194304.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, 0)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, 0)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset = 4 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -1982,13 +2196,16 @@ def read_remote_nonnull_node_device(
     start = offset
     try:
         value = new(RemoteNonnullNodeDevice)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nonnull_node_device", wire, start)
@@ -2000,13 +2217,16 @@ def decode_remote_nonnull_secret(data: Buffer) -> RemoteNonnullSecret:
     value: RemoteNonnullSecret
     try:
         value = new(RemoteNonnullSecret)
-        value.uuid, value.usage_type, length, raw, pad = _16si_s_4194304.short[wire[23]](wire, 0)
-        if length != len(raw):
-            value.uuid, value.usage_type, length, raw, pad = _16si_s_4194304.long(wire, 0)
+        low = wire[23]
+        unpack, extent = _16si_s_4194304[low]
+        value.uuid, value.usage_type, length, raw, pad = unpack(wire, 0)
+        if length != low:
+            value.uuid, value.usage_type, length, raw, pad = _16si_s_4194304_long(wire, 0)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.usage_id = raw.decode()
-        offset = 24 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -2021,15 +2241,16 @@ def read_remote_nonnull_secret(data: Buffer, offset: int) -> tuple[RemoteNonnull
     start = offset
     try:
         value = new(RemoteNonnullSecret)
-        value.uuid, value.usage_type, length, raw, pad = _16si_s_4194304.short[wire[offset + 23]](
-            wire, offset
-        )
-        if length != len(raw):
-            value.uuid, value.usage_type, length, raw, pad = _16si_s_4194304.long(wire, offset)
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_4194304[low]
+        value.uuid, value.usage_type, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.uuid, value.usage_type, length, raw, pad = _16si_s_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.usage_id = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nonnull_secret", wire, start)
@@ -2042,20 +2263,26 @@ def decode_remote_nonnull_domain_snapshot(data: Buffer) -> RemoteNonnullDomainSn
     try:
         value = new(RemoteNonnullDomainSnapshot)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, 0)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, 0)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset = 4 + length + len(pad)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        offset = extent
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -2073,20 +2300,26 @@ def read_remote_nonnull_domain_snapshot(
     try:
         value = new(RemoteNonnullDomainSnapshot)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nonnull_domain_snapshot", wire, start)
@@ -2099,20 +2332,26 @@ def decode_remote_nonnull_domain_checkpoint(data: Buffer) -> RemoteNonnullDomain
     try:
         value = new(RemoteNonnullDomainCheckpoint)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, 0)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, 0)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset = 4 + length + len(pad)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        offset = extent
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -2130,20 +2369,26 @@ def read_remote_nonnull_domain_checkpoint(
     try:
         value = new(RemoteNonnullDomainCheckpoint)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nonnull_domain_checkpoint", wire, start)
@@ -2166,15 +2411,16 @@ def read_remote_domain(data: Buffer, offset: int) -> tuple[RemoteNonnullDomain |
             value = None
         elif flag == 1:
             value = the_value = new(RemoteNonnullDomain)
-            length, raw, pad, the_value.uuid, the_value.id = _s_16si_4194304.short[
-                wire[offset + 3]
-            ](wire, offset)
-            if length != len(raw):
-                length, raw, pad, the_value.uuid, the_value.id = _s_16si_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_16si_4194304[low]
+            length, raw, pad, the_value.uuid, the_value.id = unpack(wire, offset)
+            if length != low:
+                length, raw, pad, the_value.uuid, the_value.id = _s_16si_4194304_long(wire, offset)
+                extent = 24 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             the_value.name = raw.decode()
-            offset += 24 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -2199,13 +2445,16 @@ def read_remote_network(data: Buffer, offset: int) -> tuple[RemoteNonnullNetwork
             value = None
         elif flag == 1:
             value = the_value = new(RemoteNonnullNetwork)
-            length, raw, pad, the_value.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad, the_value.uuid = _s_16s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_16s_4194304[low]
+            length, raw, pad, the_value.uuid = unpack(wire, offset)
+            if length != low:
+                length, raw, pad, the_value.uuid = _s_16s_4194304_long(wire, offset)
+                extent = 20 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             the_value.name = raw.decode()
-            offset += 20 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -2233,15 +2482,16 @@ def read_remote_network_port(
         elif flag == 1:
             value = the_value = new(RemoteNonnullNetworkPort)
             the_value.net = net = new(RemoteNonnullNetwork)
-            length, raw, pad, net.uuid, the_value.uuid = _s_16s16s_4194304.short[wire[offset + 3]](
-                wire, offset
-            )
-            if length != len(raw):
-                length, raw, pad, net.uuid, the_value.uuid = _s_16s16s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_16s16s_4194304[low]
+            length, raw, pad, net.uuid, the_value.uuid = unpack(wire, offset)
+            if length != low:
+                length, raw, pad, net.uuid, the_value.uuid = _s_16s16s_4194304_long(wire, offset)
+                extent = 36 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             net.name = raw.decode()
-            offset += 36 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -2266,13 +2516,16 @@ def read_remote_nwfilter(data: Buffer, offset: int) -> tuple[RemoteNonnullNwfilt
             value = None
         elif flag == 1:
             value = the_value = new(RemoteNonnullNwfilter)
-            length, raw, pad, the_value.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad, the_value.uuid = _s_16s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_16s_4194304[low]
+            length, raw, pad, the_value.uuid = unpack(wire, offset)
+            if length != low:
+                length, raw, pad, the_value.uuid = _s_16s_4194304_long(wire, offset)
+                extent = 20 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             the_value.name = raw.decode()
-            offset += 20 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -2299,20 +2552,26 @@ def read_remote_nwfilter_binding(
             value = None
         elif flag == 1:
             value = the_value = new(RemoteNonnullNwfilterBinding)
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             the_value.portdev = raw.decode()
-            offset += 4 + length + len(pad)
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            offset += extent
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             the_value.filtername = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -2339,13 +2598,16 @@ def read_remote_storage_pool(
             value = None
         elif flag == 1:
             value = the_value = new(RemoteNonnullStoragePool)
-            length, raw, pad, the_value.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad, the_value.uuid = _s_16s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_16s_4194304[low]
+            length, raw, pad, the_value.uuid = unpack(wire, offset)
+            if length != low:
+                length, raw, pad, the_value.uuid = _s_16s_4194304_long(wire, offset)
+                extent = 20 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             the_value.name = raw.decode()
-            offset += 20 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -2372,27 +2634,36 @@ def read_remote_storage_vol(
             value = None
         elif flag == 1:
             value = the_value = new(RemoteNonnullStorageVol)
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             the_value.pool = raw.decode()
-            offset += 4 + length + len(pad)
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            offset += extent
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             the_value.name = raw.decode()
-            offset += 4 + length + len(pad)
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            offset += extent
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             the_value.key = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -2419,13 +2690,16 @@ def read_remote_node_device(
             value = None
         elif flag == 1:
             value = the_value = new(RemoteNonnullNodeDevice)
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             the_value.name = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -2450,17 +2724,18 @@ def read_remote_secret(data: Buffer, offset: int) -> tuple[RemoteNonnullSecret |
             value = None
         elif flag == 1:
             value = the_value = new(RemoteNonnullSecret)
-            the_value.uuid, the_value.usage_type, length, raw, pad = _16si_s_4194304.short[
-                wire[offset + 23]
-            ](wire, offset)
-            if length != len(raw):
-                the_value.uuid, the_value.usage_type, length, raw, pad = _16si_s_4194304.long(
+            low = wire[offset + 23]
+            unpack, extent = _16si_s_4194304[low]
+            the_value.uuid, the_value.usage_type, length, raw, pad = unpack(wire, offset)
+            if length != low:
+                the_value.uuid, the_value.usage_type, length, raw, pad = _16si_s_4194304_long(
                     wire, offset
                 )
+                extent = 24 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             the_value.usage_id = raw.decode()
-            offset += 24 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -2507,13 +2782,16 @@ def read_remote_typed_param_value(data: Buffer, offset: int) -> tuple[RemoteType
             offset += 4
         elif kind == 7:
             value = arm_7 = new(RemoteTypedParamValueVirTypedParamString)
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             arm_7.s = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -2532,13 +2810,16 @@ def read_remote_typed_param(data: Buffer, offset: int) -> tuple[RemoteTypedParam
     start = offset
     try:
         value = new(RemoteTypedParam)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.field = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         value.value, offset = read_remote_typed_param_value(wire, offset)
         return value, offset
     except FAULTS:
@@ -2556,18 +2837,21 @@ def read_remote_error(data: Buffer, offset: int) -> tuple[RemoteError, int]:
     start = offset
     try:
         value = new(RemoteError)
-        value.code, value.domain, flag = _iiI(wire, offset)
+        value.code, value.domain, flag = _2iI(wire, offset)
         offset += 12
         if flag == 0:
             value.message = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.message = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         value.level, flag_2 = _iI(wire, offset)
@@ -2576,15 +2860,16 @@ def read_remote_error(data: Buffer, offset: int) -> tuple[RemoteError, int]:
             value.dom = None
         elif flag_2 == 1:
             value.dom = dom = new(RemoteNonnullDomain)
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](
-                wire, offset
-            )
-            if length != len(raw):
-                length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_16si_4194304[low]
+            length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+            if length != low:
+                length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+                extent = 24 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             dom.name = raw.decode()
-            offset += 24 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_3,) = _I(wire, offset)
@@ -2592,13 +2877,16 @@ def read_remote_error(data: Buffer, offset: int) -> tuple[RemoteError, int]:
         if flag_3 == 0:
             value.str1 = None
         elif flag_3 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.str1 = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_4,) = _I(wire, offset)
@@ -2606,13 +2894,16 @@ def read_remote_error(data: Buffer, offset: int) -> tuple[RemoteError, int]:
         if flag_4 == 0:
             value.str2 = None
         elif flag_4 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.str2 = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_5,) = _I(wire, offset)
@@ -2620,28 +2911,34 @@ def read_remote_error(data: Buffer, offset: int) -> tuple[RemoteError, int]:
         if flag_5 == 0:
             value.str3 = None
         elif flag_5 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.str3 = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
-        value.int1, value.int2, flag_6 = _iiI(wire, offset)
+        value.int1, value.int2, flag_6 = _2iI(wire, offset)
         offset += 12
         if flag_6 == 0:
             value.net = None
         elif flag_6 == 1:
             value.net = net = new(RemoteNonnullNetwork)
-            length, raw, pad, net.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad, net.uuid = _s_16s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_16s_4194304[low]
+            length, raw, pad, net.uuid = unpack(wire, offset)
+            if length != low:
+                length, raw, pad, net.uuid = _s_16s_4194304_long(wire, offset)
+                extent = 20 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             net.name = raw.decode()
-            offset += 20 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -2651,17 +2948,14 @@ def read_remote_error(data: Buffer, offset: int) -> tuple[RemoteError, int]:
 
 def decode_remote_procedure(data: Buffer) -> RemoteProcedure:
     """enum remote_procedure that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteProcedure
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_remote_procedure[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_procedure", wire)
+    value = walk_decode(SHAPES, "remote_procedure", data)
     return value
 
 
@@ -2695,13 +2989,16 @@ def read_remote_connect_open_args(data: Buffer, offset: int) -> tuple[RemoteConn
         if flag == 0:
             value.name = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.name = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (value.flags,) = _I(wire, offset)
@@ -2713,17 +3010,14 @@ def read_remote_connect_open_args(data: Buffer, offset: int) -> tuple[RemoteConn
 
 def decode_remote_connect_supports_feature_args(data: Buffer) -> RemoteConnectSupportsFeatureArgs:
     """struct remote_connect_supports_feature_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectSupportsFeatureArgs
     try:
         value = new(RemoteConnectSupportsFeatureArgs)
-        (value.feature,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.feature,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_supports_feature_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_supports_feature_args", data)
     return value
 
 
@@ -2744,17 +3038,14 @@ def read_remote_connect_supports_feature_args(
 
 def decode_remote_connect_supports_feature_ret(data: Buffer) -> RemoteConnectSupportsFeatureRet:
     """struct remote_connect_supports_feature_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectSupportsFeatureRet
     try:
         value = new(RemoteConnectSupportsFeatureRet)
-        (value.supported,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.supported,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_supports_feature_ret", wire)
+    value = walk_decode(SHAPES, "remote_connect_supports_feature_ret", data)
     return value
 
 
@@ -2802,17 +3093,14 @@ def decode_remote_connect_event_connection_closed_msg(
     data: Buffer,
 ) -> RemoteConnectEventConnectionClosedMsg:
     """struct remote_connect_event_connection_closed_msg that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectEventConnectionClosedMsg
     try:
         value = new(RemoteConnectEventConnectionClosedMsg)
-        (value.reason,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.reason,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_event_connection_closed_msg", wire)
+    value = walk_decode(SHAPES, "remote_connect_event_connection_closed_msg", data)
     return value
 
 
@@ -2844,13 +3132,16 @@ def read_remote_connect_get_type_ret(
     start = offset
     try:
         value = new(RemoteConnectGetTypeRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.type = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_connect_get_type_ret", wire, start)
@@ -2858,17 +3149,14 @@ def read_remote_connect_get_type_ret(
 
 def decode_remote_connect_get_version_ret(data: Buffer) -> RemoteConnectGetVersionRet:
     """struct remote_connect_get_version_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectGetVersionRet
     try:
         value = new(RemoteConnectGetVersionRet)
-        (value.hv_ver,) = _Q(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        (value.hv_ver,) = _Q_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_get_version_ret", wire)
+    value = walk_decode(SHAPES, "remote_connect_get_version_ret", data)
     return value
 
 
@@ -2889,17 +3177,14 @@ def read_remote_connect_get_version_ret(
 
 def decode_remote_connect_get_lib_version_ret(data: Buffer) -> RemoteConnectGetLibVersionRet:
     """struct remote_connect_get_lib_version_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectGetLibVersionRet
     try:
         value = new(RemoteConnectGetLibVersionRet)
-        (value.lib_ver,) = _Q(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        (value.lib_ver,) = _Q_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_get_lib_version_ret", wire)
+    value = walk_decode(SHAPES, "remote_connect_get_lib_version_ret", data)
     return value
 
 
@@ -2931,13 +3216,16 @@ def read_remote_connect_get_uri_ret(
     start = offset
     try:
         value = new(RemoteConnectGetUriRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.uri = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_connect_get_uri_ret", wire, start)
@@ -2956,13 +3244,16 @@ def read_remote_connect_get_hostname_ret(
     start = offset
     try:
         value = new(RemoteConnectGetHostnameRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.hostname = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_connect_get_hostname_ret", wire, start)
@@ -2970,17 +3261,14 @@ def read_remote_connect_get_hostname_ret(
 
 def decode_remote_connect_is_secure_ret(data: Buffer) -> RemoteConnectIsSecureRet:
     """struct remote_connect_is_secure_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectIsSecureRet
     try:
         value = new(RemoteConnectIsSecureRet)
-        (value.secure,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.secure,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_is_secure_ret", wire)
+    value = walk_decode(SHAPES, "remote_connect_is_secure_ret", data)
     return value
 
 
@@ -3001,17 +3289,14 @@ def read_remote_connect_is_secure_ret(
 
 def decode_remote_auth_type(data: Buffer) -> RemoteAuthType | int:
     """enum remote_auth_type that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteAuthType | int
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_remote_auth_type.get(the_value, the_value)
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_auth_type", wire)
+    value = walk_decode(SHAPES, "remote_auth_type", data)
     return value
 
 
@@ -3067,13 +3352,16 @@ def read_remote_auth_sasl_init_ret(data: Buffer, offset: int) -> tuple[RemoteAut
     start = offset
     try:
         value = new(RemoteAuthSaslInitRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.mechlist = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_auth_sasl_init_ret", wire, start)
@@ -3092,13 +3380,16 @@ def read_remote_auth_sasl_start_args(
     start = offset
     try:
         value = new(RemoteAuthSaslStartArgs)
-        length, raw, pad, value.nil, count = _s_iI_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.nil, count = _s_iI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_iI_4194304[low]
+        length, raw, pad, value.nil, count = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.nil, count = _s_iI_4194304_long(wire, offset)
+            extent = 12 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.mech = raw.decode()
-        offset += 12 + length + len(pad)
+        offset += extent
         if count > 65536 or len(wire) - offset < count * 4:
             raise Irregular
         value.data = unpack_chars(wire, offset, count, True)
@@ -3121,7 +3412,7 @@ def read_remote_auth_sasl_start_ret(
     start = offset
     try:
         value = new(RemoteAuthSaslStartRet)
-        value.complete, value.nil, count = _iiI(wire, offset)
+        value.complete, value.nil, count = _2iI(wire, offset)
         offset += 12
         if count > 65536 or len(wire) - offset < count * 4:
             raise Irregular
@@ -3167,7 +3458,7 @@ def read_remote_auth_sasl_step_ret(data: Buffer, offset: int) -> tuple[RemoteAut
     start = offset
     try:
         value = new(RemoteAuthSaslStepRet)
-        value.complete, value.nil, count = _iiI(wire, offset)
+        value.complete, value.nil, count = _2iI(wire, offset)
         offset += 12
         if count > 65536 or len(wire) - offset < count * 4:
             raise Irregular
@@ -3180,17 +3471,14 @@ def read_remote_auth_sasl_step_ret(data: Buffer, offset: int) -> tuple[RemoteAut
 
 def decode_remote_auth_polkit_ret(data: Buffer) -> RemoteAuthPolkitRet:
     """struct remote_auth_polkit_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteAuthPolkitRet
     try:
         value = new(RemoteAuthPolkitRet)
-        (value.complete,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.complete,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_auth_polkit_ret", wire)
+    value = walk_decode(SHAPES, "remote_auth_polkit_ret", data)
     return value
 
 
@@ -3237,17 +3525,14 @@ def read_remote_node_get_info_ret(data: Buffer, offset: int) -> tuple[RemoteNode
 
 def decode_remote_connect_get_sysinfo_args(data: Buffer) -> RemoteConnectGetSysinfoArgs:
     """struct remote_connect_get_sysinfo_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectGetSysinfoArgs
     try:
         value = new(RemoteConnectGetSysinfoArgs)
-        (value.flags,) = _I(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.flags,) = _I_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_get_sysinfo_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_get_sysinfo_args", data)
     return value
 
 
@@ -3279,13 +3564,16 @@ def read_remote_connect_get_sysinfo_ret(
     start = offset
     try:
         value = new(RemoteConnectGetSysinfoRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.sysinfo = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_connect_get_sysinfo_ret", wire, start)
@@ -3293,17 +3581,14 @@ def read_remote_connect_get_sysinfo_ret(
 
 def decode_remote_node_get_free_memory_ret(data: Buffer) -> RemoteNodeGetFreeMemoryRet:
     """struct remote_node_get_free_memory_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteNodeGetFreeMemoryRet
     try:
         value = new(RemoteNodeGetFreeMemoryRet)
-        (value.free_mem,) = _Q(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        (value.free_mem,) = _Q_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_node_get_free_memory_ret", wire)
+    value = walk_decode(SHAPES, "remote_node_get_free_memory_ret", data)
     return value
 
 
@@ -3324,17 +3609,14 @@ def read_remote_node_get_free_memory_ret(
 
 def decode_remote_node_get_cells_free_memory_args(data: Buffer) -> RemoteNodeGetCellsFreeMemoryArgs:
     """struct remote_node_get_cells_free_memory_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteNodeGetCellsFreeMemoryArgs
     try:
         value = new(RemoteNodeGetCellsFreeMemoryArgs)
-        value.start_cell, value.maxcells = _ii(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        value.start_cell, value.maxcells = _2i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_node_get_cells_free_memory_args", wire)
+    value = walk_decode(SHAPES, "remote_node_get_cells_free_memory_args", data)
     return value
 
 
@@ -3346,7 +3628,7 @@ def read_remote_node_get_cells_free_memory_args(
     start = offset
     try:
         value = new(RemoteNodeGetCellsFreeMemoryArgs)
-        value.start_cell, value.maxcells = _ii(wire, offset)
+        value.start_cell, value.maxcells = _2i(wire, offset)
         offset += 8
         return value, offset
     except FAULTS:
@@ -3385,13 +3667,16 @@ def decode_remote_node_get_cpu_stats(data: Buffer) -> RemoteNodeGetCpuStats:
     value: RemoteNodeGetCpuStats
     try:
         value = new(RemoteNodeGetCpuStats)
-        length, raw, pad, value.value = _s_Q_4194304.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad, value.value = _s_Q_4194304.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_Q_4194304[low]
+        length, raw, pad, value.value = unpack(wire, 0)
+        if length != low:
+            length, raw, pad, value.value = _s_Q_4194304_long(wire, 0)
+            extent = 12 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.field = raw.decode()
-        offset = 12 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -3406,13 +3691,16 @@ def read_remote_node_get_cpu_stats(data: Buffer, offset: int) -> tuple[RemoteNod
     start = offset
     try:
         value = new(RemoteNodeGetCpuStats)
-        length, raw, pad, value.value = _s_Q_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.value = _s_Q_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_Q_4194304[low]
+        length, raw, pad, value.value = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.value = _s_Q_4194304_long(wire, offset)
+            extent = 12 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.field = raw.decode()
-        offset += 12 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_get_cpu_stats", wire, start)
@@ -3420,17 +3708,14 @@ def read_remote_node_get_cpu_stats(data: Buffer, offset: int) -> tuple[RemoteNod
 
 def decode_remote_node_get_cpu_stats_args(data: Buffer) -> RemoteNodeGetCpuStatsArgs:
     """struct remote_node_get_cpu_stats_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteNodeGetCpuStatsArgs
     try:
         value = new(RemoteNodeGetCpuStatsArgs)
-        value.cpu_num, value.nparams, value.flags = _iiI(wire, 0)
-        offset = 12
-        if offset == len(wire):
-            return value
+        value.cpu_num, value.nparams, value.flags = _2iI_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_node_get_cpu_stats_args", wire)
+    value = walk_decode(SHAPES, "remote_node_get_cpu_stats_args", data)
     return value
 
 
@@ -3442,7 +3727,7 @@ def read_remote_node_get_cpu_stats_args(
     start = offset
     try:
         value = new(RemoteNodeGetCpuStatsArgs)
-        value.cpu_num, value.nparams, value.flags = _iiI(wire, offset)
+        value.cpu_num, value.nparams, value.flags = _2iI(wire, offset)
         offset += 12
         return value, offset
     except FAULTS:
@@ -3480,13 +3765,16 @@ def decode_remote_node_get_memory_stats(data: Buffer) -> RemoteNodeGetMemoryStat
     value: RemoteNodeGetMemoryStats
     try:
         value = new(RemoteNodeGetMemoryStats)
-        length, raw, pad, value.value = _s_Q_4194304.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad, value.value = _s_Q_4194304.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_Q_4194304[low]
+        length, raw, pad, value.value = unpack(wire, 0)
+        if length != low:
+            length, raw, pad, value.value = _s_Q_4194304_long(wire, 0)
+            extent = 12 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.field = raw.decode()
-        offset = 12 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -3503,13 +3791,16 @@ def read_remote_node_get_memory_stats(
     start = offset
     try:
         value = new(RemoteNodeGetMemoryStats)
-        length, raw, pad, value.value = _s_Q_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.value = _s_Q_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_Q_4194304[low]
+        length, raw, pad, value.value = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.value = _s_Q_4194304_long(wire, offset)
+            extent = 12 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.field = raw.decode()
-        offset += 12 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_get_memory_stats", wire, start)
@@ -3517,17 +3808,14 @@ def read_remote_node_get_memory_stats(
 
 def decode_remote_node_get_memory_stats_args(data: Buffer) -> RemoteNodeGetMemoryStatsArgs:
     """struct remote_node_get_memory_stats_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteNodeGetMemoryStatsArgs
     try:
         value = new(RemoteNodeGetMemoryStatsArgs)
-        value.nparams, value.cell_num, value.flags = _iiI(wire, 0)
-        offset = 12
-        if offset == len(wire):
-            return value
+        value.nparams, value.cell_num, value.flags = _2iI_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_node_get_memory_stats_args", wire)
+    value = walk_decode(SHAPES, "remote_node_get_memory_stats_args", data)
     return value
 
 
@@ -3539,7 +3827,7 @@ def read_remote_node_get_memory_stats_args(
     start = offset
     try:
         value = new(RemoteNodeGetMemoryStatsArgs)
-        value.nparams, value.cell_num, value.flags = _iiI(wire, offset)
+        value.nparams, value.cell_num, value.flags = _2iI(wire, offset)
         offset += 12
         return value, offset
     except FAULTS:
@@ -3573,17 +3861,14 @@ def read_remote_node_get_memory_stats_ret(
 
 def decode_remote_node_get_cpu_map_args(data: Buffer) -> RemoteNodeGetCpuMapArgs:
     """struct remote_node_get_cpu_map_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteNodeGetCpuMapArgs
     try:
         value = new(RemoteNodeGetCpuMapArgs)
-        value.need_map, value.need_online, value.flags = _iiI(wire, 0)
-        offset = 12
-        if offset == len(wire):
-            return value
+        value.need_map, value.need_online, value.flags = _2iI_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_node_get_cpu_map_args", wire)
+    value = walk_decode(SHAPES, "remote_node_get_cpu_map_args", data)
     return value
 
 
@@ -3595,7 +3880,7 @@ def read_remote_node_get_cpu_map_args(
     start = offset
     try:
         value = new(RemoteNodeGetCpuMapArgs)
-        value.need_map, value.need_online, value.flags = _iiI(wire, offset)
+        value.need_map, value.need_online, value.flags = _2iI(wire, offset)
         offset += 12
         return value, offset
     except FAULTS:
@@ -3615,13 +3900,16 @@ def read_remote_node_get_cpu_map_ret(
     start = offset
     try:
         value = new(RemoteNodeGetCpuMapRet)
-        length, raw, pad, value.online, value.ret = _s_Ii_2048.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.online, value.ret = _s_Ii_2048.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_Ii_2048[low]
+        length, raw, pad, value.online, value.ret = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.online, value.ret = _s_Ii_2048_long(wire, offset)
+            extent = 12 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cpumap = raw
-        offset += 12 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_get_cpu_map_ret", wire, start)
@@ -3631,17 +3919,14 @@ def decode_remote_node_get_memory_parameters_args(
     data: Buffer,
 ) -> RemoteNodeGetMemoryParametersArgs:
     """struct remote_node_get_memory_parameters_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteNodeGetMemoryParametersArgs
     try:
         value = new(RemoteNodeGetMemoryParametersArgs)
-        value.nparams, value.flags = _iI(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        value.nparams, value.flags = _iI_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_node_get_memory_parameters_args", wire)
+    value = walk_decode(SHAPES, "remote_node_get_memory_parameters_args", data)
     return value
 
 
@@ -3733,7 +4018,7 @@ def read_remote_node_get_free_pages_args(
             raise Irregular
         value.pages = list(unpack_from(f">{count}I", wire, offset))
         offset += count * 4
-        value.start_cell, value.cell_count, value.flags = _iII(wire, offset)
+        value.start_cell, value.cell_count, value.flags = _i2I(wire, offset)
         offset += 12
         return value, offset
     except FAULTS:
@@ -3795,7 +4080,7 @@ def read_remote_node_alloc_pages_args(
             raise Irregular
         value.page_counts = list(unpack_from(f">{count_2}Q", wire, offset))
         offset += count_2 * 8
-        value.start_cell, value.cell_count, value.flags = _iII(wire, offset)
+        value.start_cell, value.cell_count, value.flags = _i2I(wire, offset)
         offset += 12
         return value, offset
     except FAULTS:
@@ -3804,17 +4089,14 @@ def read_remote_node_alloc_pages_args(
 
 def decode_remote_node_alloc_pages_ret(data: Buffer) -> RemoteNodeAllocPagesRet:
     """struct remote_node_alloc_pages_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteNodeAllocPagesRet
     try:
         value = new(RemoteNodeAllocPagesRet)
-        (value.ret,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.ret,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_node_alloc_pages_ret", wire)
+    value = walk_decode(SHAPES, "remote_node_alloc_pages_ret", data)
     return value
 
 
@@ -3835,17 +4117,14 @@ def read_remote_node_alloc_pages_ret(
 
 def decode_remote_node_get_sev_info_args(data: Buffer) -> RemoteNodeGetSevInfoArgs:
     """struct remote_node_get_sev_info_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteNodeGetSevInfoArgs
     try:
         value = new(RemoteNodeGetSevInfoArgs)
-        value.nparams, value.flags = _iI(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        value.nparams, value.flags = _iI_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_node_get_sev_info_args", wire)
+    value = walk_decode(SHAPES, "remote_node_get_sev_info_args", data)
     return value
 
 
@@ -3921,17 +4200,14 @@ def read_remote_node_get_security_model_ret(
 
 def decode_remote_node_suspend_for_duration_args(data: Buffer) -> RemoteNodeSuspendForDurationArgs:
     """struct remote_node_suspend_for_duration_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteNodeSuspendForDurationArgs
     try:
         value = new(RemoteNodeSuspendForDurationArgs)
-        value.target, value.duration, value.flags = _IQI(wire, 0)
-        offset = 16
-        if offset == len(wire):
-            return value
+        value.target, value.duration, value.flags = _IQI_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_node_suspend_for_duration_args", wire)
+    value = walk_decode(SHAPES, "remote_node_suspend_for_duration_args", data)
     return value
 
 
@@ -3963,13 +4239,16 @@ def read_remote_connect_get_capabilities_ret(
     start = offset
     try:
         value = new(RemoteConnectGetCapabilitiesRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.capabilities = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_connect_get_capabilities_ret", wire, start)
@@ -3995,13 +4274,16 @@ def read_remote_connect_get_domain_capabilities_args(
         if flag == 0:
             value.emulatorbin = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.emulatorbin = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_2,) = _I(wire, offset)
@@ -4009,13 +4291,16 @@ def read_remote_connect_get_domain_capabilities_args(
         if flag_2 == 0:
             value.arch = None
         elif flag_2 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.arch = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_3,) = _I(wire, offset)
@@ -4023,13 +4308,16 @@ def read_remote_connect_get_domain_capabilities_args(
         if flag_3 == 0:
             value.machine = None
         elif flag_3 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.machine = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_4,) = _I(wire, offset)
@@ -4037,13 +4325,16 @@ def read_remote_connect_get_domain_capabilities_args(
         if flag_4 == 0:
             value.virttype = None
         elif flag_4 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.virttype = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (value.flags,) = _I(wire, offset)
@@ -4068,13 +4359,16 @@ def read_remote_connect_get_domain_capabilities_ret(
     start = offset
     try:
         value = new(RemoteConnectGetDomainCapabilitiesRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.capabilities = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_connect_get_domain_capabilities_ret", wire, start)
@@ -4098,13 +4392,16 @@ def read_remote_connect_get_max_vcpus_args(
         if flag == 0:
             value.type = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.type = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -4114,17 +4411,14 @@ def read_remote_connect_get_max_vcpus_args(
 
 def decode_remote_connect_get_max_vcpus_ret(data: Buffer) -> RemoteConnectGetMaxVcpusRet:
     """struct remote_connect_get_max_vcpus_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectGetMaxVcpusRet
     try:
         value = new(RemoteConnectGetMaxVcpusRet)
-        (value.max_vcpus,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.max_vcpus,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_get_max_vcpus_ret", wire)
+    value = walk_decode(SHAPES, "remote_connect_get_max_vcpus_ret", data)
     return value
 
 
@@ -4158,15 +4452,16 @@ def read_remote_connect_get_cpu_model_names_args(
     start = offset
     try:
         value = new(RemoteConnectGetCpuModelNamesArgs)
-        length, raw, pad, value.need_results, value.flags = _s_iI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, value.need_results, value.flags = _s_iI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_iI_4194304[low]
+        length, raw, pad, value.need_results, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.need_results, value.flags = _s_iI_4194304_long(wire, offset)
+            extent = 12 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.arch = raw.decode()
-        offset += 12 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_connect_get_cpu_model_names_args", wire, start)
@@ -4210,13 +4505,16 @@ def read_remote_connect_compare_cpu_args(
     start = offset
     try:
         value = new(RemoteConnectCompareCpuArgs)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_connect_compare_cpu_args", wire, start)
@@ -4224,17 +4522,14 @@ def read_remote_connect_compare_cpu_args(
 
 def decode_remote_connect_compare_cpu_ret(data: Buffer) -> RemoteConnectCompareCpuRet:
     """struct remote_connect_compare_cpu_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectCompareCpuRet
     try:
         value = new(RemoteConnectCompareCpuRet)
-        (value.result,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.result,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_compare_cpu_ret", wire)
+    value = walk_decode(SHAPES, "remote_connect_compare_cpu_ret", data)
     return value
 
 
@@ -4273,13 +4568,16 @@ def read_remote_connect_compare_hypervisor_cpu_args(
         if flag == 0:
             value.emulator = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.emulator = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_2,) = _I(wire, offset)
@@ -4287,13 +4585,16 @@ def read_remote_connect_compare_hypervisor_cpu_args(
         if flag_2 == 0:
             value.arch = None
         elif flag_2 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.arch = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_3,) = _I(wire, offset)
@@ -4301,13 +4602,16 @@ def read_remote_connect_compare_hypervisor_cpu_args(
         if flag_3 == 0:
             value.machine = None
         elif flag_3 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.machine = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_4,) = _I(wire, offset)
@@ -4315,22 +4619,28 @@ def read_remote_connect_compare_hypervisor_cpu_args(
         if flag_4 == 0:
             value.virttype = None
         elif flag_4 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.virttype = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml_cpu = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_connect_compare_hypervisor_cpu_args", wire, start)
@@ -4340,17 +4650,14 @@ def decode_remote_connect_compare_hypervisor_cpu_ret(
     data: Buffer,
 ) -> RemoteConnectCompareHypervisorCpuRet:
     """struct remote_connect_compare_hypervisor_cpu_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectCompareHypervisorCpuRet
     try:
         value = new(RemoteConnectCompareHypervisorCpuRet)
-        (value.result,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.result,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_compare_hypervisor_cpu_ret", wire)
+    value = walk_decode(SHAPES, "remote_connect_compare_hypervisor_cpu_ret", data)
     return value
 
 
@@ -4407,13 +4714,16 @@ def read_remote_connect_baseline_cpu_ret(
     start = offset
     try:
         value = new(RemoteConnectBaselineCpuRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.cpu = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_connect_baseline_cpu_ret", wire, start)
@@ -4439,13 +4749,16 @@ def read_remote_connect_baseline_hypervisor_cpu_args(
         if flag == 0:
             value.emulator = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.emulator = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_2,) = _I(wire, offset)
@@ -4453,13 +4766,16 @@ def read_remote_connect_baseline_hypervisor_cpu_args(
         if flag_2 == 0:
             value.arch = None
         elif flag_2 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.arch = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_3,) = _I(wire, offset)
@@ -4467,13 +4783,16 @@ def read_remote_connect_baseline_hypervisor_cpu_args(
         if flag_3 == 0:
             value.machine = None
         elif flag_3 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.machine = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_4,) = _I(wire, offset)
@@ -4481,13 +4800,16 @@ def read_remote_connect_baseline_hypervisor_cpu_args(
         if flag_4 == 0:
             value.virttype = None
         elif flag_4 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.virttype = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (count,) = _I(wire, offset)
@@ -4517,13 +4839,16 @@ def read_remote_connect_baseline_hypervisor_cpu_ret(
     start = offset
     try:
         value = new(RemoteConnectBaselineHypervisorCpuRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.cpu = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_connect_baseline_hypervisor_cpu_ret", wire, start)
@@ -4542,13 +4867,16 @@ def read_remote_domain_lookup_by_name_args(
     start = offset
     try:
         value = new(RemoteDomainLookupByNameArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_lookup_by_name_args", wire, start)
@@ -4568,13 +4896,16 @@ def read_remote_domain_lookup_by_name_ret(
     try:
         value = new(RemoteDomainLookupByNameRet)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_lookup_by_name_ret", wire, start)
@@ -4582,17 +4913,14 @@ def read_remote_domain_lookup_by_name_ret(
 
 def decode_remote_domain_lookup_by_uuid_args(data: Buffer) -> RemoteDomainLookupByUuidArgs:
     """struct remote_domain_lookup_by_uuid_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainLookupByUuidArgs
     try:
         value = new(RemoteDomainLookupByUuidArgs)
-        (value.uuid,) = _16s(wire, 0)
-        offset = 16
-        if offset == len(wire):
-            return value
+        (value.uuid,) = _16s_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_lookup_by_uuid_args", wire)
+    value = walk_decode(SHAPES, "remote_domain_lookup_by_uuid_args", data)
     return value
 
 
@@ -4625,13 +4953,16 @@ def read_remote_domain_lookup_by_uuid_ret(
     try:
         value = new(RemoteDomainLookupByUuidRet)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_lookup_by_uuid_ret", wire, start)
@@ -4639,17 +4970,14 @@ def read_remote_domain_lookup_by_uuid_ret(
 
 def decode_remote_domain_lookup_by_id_args(data: Buffer) -> RemoteDomainLookupByIdArgs:
     """struct remote_domain_lookup_by_id_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainLookupByIdArgs
     try:
         value = new(RemoteDomainLookupByIdArgs)
-        (value.id,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.id,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_lookup_by_id_args", wire)
+    value = walk_decode(SHAPES, "remote_domain_lookup_by_id_args", data)
     return value
 
 
@@ -4682,13 +5010,16 @@ def read_remote_domain_lookup_by_id_ret(
     try:
         value = new(RemoteDomainLookupByIdRet)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_lookup_by_id_ret", wire, start)
@@ -4696,17 +5027,14 @@ def read_remote_domain_lookup_by_id_ret(
 
 def decode_remote_connect_list_all_domains_args(data: Buffer) -> RemoteConnectListAllDomainsArgs:
     """struct remote_connect_list_all_domains_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectListAllDomainsArgs
     try:
         value = new(RemoteConnectListAllDomainsArgs)
-        value.need_results, value.flags = _iI(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        value.need_results, value.flags = _iI_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_list_all_domains_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_list_all_domains_args", data)
     return value
 
 
@@ -4752,17 +5080,14 @@ def read_remote_connect_list_all_domains_ret(
 
 def decode_remote_connect_num_of_domains_ret(data: Buffer) -> RemoteConnectNumOfDomainsRet:
     """struct remote_connect_num_of_domains_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectNumOfDomainsRet
     try:
         value = new(RemoteConnectNumOfDomainsRet)
-        (value.num,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.num,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_num_of_domains_ret", wire)
+    value = walk_decode(SHAPES, "remote_connect_num_of_domains_ret", data)
     return value
 
 
@@ -4783,17 +5108,14 @@ def read_remote_connect_num_of_domains_ret(
 
 def decode_remote_connect_list_domains_args(data: Buffer) -> RemoteConnectListDomainsArgs:
     """struct remote_connect_list_domains_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectListDomainsArgs
     try:
         value = new(RemoteConnectListDomainsArgs)
-        (value.maxids,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.maxids,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_list_domains_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_list_domains_args", data)
     return value
 
 
@@ -4842,17 +5164,14 @@ def decode_remote_connect_num_of_defined_domains_ret(
     data: Buffer,
 ) -> RemoteConnectNumOfDefinedDomainsRet:
     """struct remote_connect_num_of_defined_domains_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectNumOfDefinedDomainsRet
     try:
         value = new(RemoteConnectNumOfDefinedDomainsRet)
-        (value.num,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.num,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_num_of_defined_domains_ret", wire)
+    value = walk_decode(SHAPES, "remote_connect_num_of_defined_domains_ret", data)
     return value
 
 
@@ -4875,17 +5194,14 @@ def decode_remote_connect_list_defined_domains_args(
     data: Buffer,
 ) -> RemoteConnectListDefinedDomainsArgs:
     """struct remote_connect_list_defined_domains_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectListDefinedDomainsArgs
     try:
         value = new(RemoteConnectListDefinedDomainsArgs)
-        (value.maxnames,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.maxnames,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_list_defined_domains_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_list_defined_domains_args", data)
     return value
 
 
@@ -4943,13 +5259,16 @@ def read_remote_domain_is_active_args(
     try:
         value = new(RemoteDomainIsActiveArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_is_active_args", wire, start)
@@ -4957,17 +5276,14 @@ def read_remote_domain_is_active_args(
 
 def decode_remote_domain_is_active_ret(data: Buffer) -> RemoteDomainIsActiveRet:
     """struct remote_domain_is_active_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainIsActiveRet
     try:
         value = new(RemoteDomainIsActiveRet)
-        (value.active,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.active,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_is_active_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_is_active_ret", data)
     return value
 
 
@@ -5000,13 +5316,16 @@ def read_remote_domain_is_persistent_args(
     try:
         value = new(RemoteDomainIsPersistentArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_is_persistent_args", wire, start)
@@ -5014,17 +5333,14 @@ def read_remote_domain_is_persistent_args(
 
 def decode_remote_domain_is_persistent_ret(data: Buffer) -> RemoteDomainIsPersistentRet:
     """struct remote_domain_is_persistent_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainIsPersistentRet
     try:
         value = new(RemoteDomainIsPersistentRet)
-        (value.persistent,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.persistent,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_is_persistent_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_is_persistent_ret", data)
     return value
 
 
@@ -5057,13 +5373,16 @@ def read_remote_domain_is_updated_args(
     try:
         value = new(RemoteDomainIsUpdatedArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_is_updated_args", wire, start)
@@ -5071,17 +5390,14 @@ def read_remote_domain_is_updated_args(
 
 def decode_remote_domain_is_updated_ret(data: Buffer) -> RemoteDomainIsUpdatedRet:
     """struct remote_domain_is_updated_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainIsUpdatedRet
     try:
         value = new(RemoteDomainIsUpdatedRet)
-        (value.updated,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.updated,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_is_updated_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_is_updated_ret", data)
     return value
 
 
@@ -5113,13 +5429,16 @@ def read_remote_domain_define_xml_args(
     start = offset
     try:
         value = new(RemoteDomainDefineXmlArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_define_xml_args", wire, start)
@@ -5139,13 +5458,16 @@ def read_remote_domain_define_xml_ret(
     try:
         value = new(RemoteDomainDefineXmlRet)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_define_xml_ret", wire, start)
@@ -5164,13 +5486,16 @@ def read_remote_domain_define_xml_flags_args(
     start = offset
     try:
         value = new(RemoteDomainDefineXmlFlagsArgs)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_define_xml_flags_args", wire, start)
@@ -5190,13 +5515,16 @@ def read_remote_domain_define_xml_flags_ret(
     try:
         value = new(RemoteDomainDefineXmlFlagsRet)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_define_xml_flags_ret", wire, start)
@@ -5216,13 +5544,16 @@ def read_remote_domain_undefine_args(
     try:
         value = new(RemoteDomainUndefineArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_undefine_args", wire, start)
@@ -5242,15 +5573,16 @@ def read_remote_domain_undefine_flags_args(
     try:
         value = new(RemoteDomainUndefineFlagsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_undefine_flags_args", wire, start)
@@ -5268,25 +5600,29 @@ def read_remote_domain_rename_args(data: Buffer, offset: int) -> tuple[RemoteDom
     try:
         value = new(RemoteDomainRenameArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.new_name = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.new_name = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (value.flags,) = _I(wire, offset)
@@ -5298,17 +5634,14 @@ def read_remote_domain_rename_args(data: Buffer, offset: int) -> tuple[RemoteDom
 
 def decode_remote_domain_rename_ret(data: Buffer) -> RemoteDomainRenameRet:
     """struct remote_domain_rename_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainRenameRet
     try:
         value = new(RemoteDomainRenameRet)
-        (value.retcode,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.retcode,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_rename_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_rename_ret", data)
     return value
 
 
@@ -5339,15 +5672,16 @@ def read_remote_domain_get_xml_desc_args(
     try:
         value = new(RemoteDomainGetXmlDescArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_xml_desc_args", wire, start)
@@ -5366,13 +5700,16 @@ def read_remote_domain_get_xml_desc_ret(
     start = offset
     try:
         value = new(RemoteDomainGetXmlDescRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_xml_desc_ret", wire, start)
@@ -5393,20 +5730,26 @@ def read_remote_connect_domain_xml_from_native_args(
     start = offset
     try:
         value = new(RemoteConnectDomainXmlFromNativeArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.native_format = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.native_config = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_connect_domain_xml_from_native_args", wire, start)
@@ -5427,13 +5770,16 @@ def read_remote_connect_domain_xml_from_native_ret(
     start = offset
     try:
         value = new(RemoteConnectDomainXmlFromNativeRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.domain_xml = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_connect_domain_xml_from_native_ret", wire, start)
@@ -5454,20 +5800,26 @@ def read_remote_connect_domain_xml_to_native_args(
     start = offset
     try:
         value = new(RemoteConnectDomainXmlToNativeArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.native_format = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.domain_xml = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_connect_domain_xml_to_native_args", wire, start)
@@ -5488,13 +5840,16 @@ def read_remote_connect_domain_xml_to_native_ret(
     start = offset
     try:
         value = new(RemoteConnectDomainXmlToNativeRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.native_config = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_connect_domain_xml_to_native_ret", wire, start)
@@ -5514,27 +5869,31 @@ def read_remote_domain_get_metadata_args(
     try:
         value = new(RemoteDomainGetMetadataArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.type, flag = _s_16siiI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.type, flag = _s_16siiI_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_16s2iI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.type, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.type, flag = _s_16s2iI_4194304_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.uri = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.uri = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (value.flags,) = _I(wire, offset)
@@ -5557,13 +5916,16 @@ def read_remote_domain_get_metadata_ret(
     start = offset
     try:
         value = new(RemoteDomainGetMetadataRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.metadata = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_metadata_ret", wire, start)
@@ -5583,27 +5945,31 @@ def read_remote_domain_set_metadata_args(
     try:
         value = new(RemoteDomainSetMetadataArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.type, flag = _s_16siiI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.type, flag = _s_16siiI_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_16s2iI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.type, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.type, flag = _s_16s2iI_4194304_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.metadata = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.metadata = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_2,) = _I(wire, offset)
@@ -5611,13 +5977,16 @@ def read_remote_domain_set_metadata_args(
         if flag_2 == 0:
             value.key = None
         elif flag_2 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.key = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_3,) = _I(wire, offset)
@@ -5625,13 +5994,16 @@ def read_remote_domain_set_metadata_args(
         if flag_3 == 0:
             value.uri = None
         elif flag_3 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.uri = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (value.flags,) = _I(wire, offset)
@@ -5655,13 +6027,16 @@ def read_remote_domain_get_autostart_args(
     try:
         value = new(RemoteDomainGetAutostartArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_autostart_args", wire, start)
@@ -5669,17 +6044,14 @@ def read_remote_domain_get_autostart_args(
 
 def decode_remote_domain_get_autostart_ret(data: Buffer) -> RemoteDomainGetAutostartRet:
     """struct remote_domain_get_autostart_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainGetAutostartRet
     try:
         value = new(RemoteDomainGetAutostartRet)
-        (value.autostart,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.autostart,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_get_autostart_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_get_autostart_ret", data)
     return value
 
 
@@ -5712,17 +6084,18 @@ def read_remote_domain_set_autostart_args(
     try:
         value = new(RemoteDomainSetAutostartArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.autostart = _s_16sii_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.autostart = _s_16sii_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_16s2i_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.autostart = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.autostart = _s_16s2i_4194304_long(
                 wire, offset
             )
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_set_autostart_args", wire, start)
@@ -5742,13 +6115,16 @@ def read_remote_domain_get_autostart_once_args(
     try:
         value = new(RemoteDomainGetAutostartOnceArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_autostart_once_args", wire, start)
@@ -5756,17 +6132,14 @@ def read_remote_domain_get_autostart_once_args(
 
 def decode_remote_domain_get_autostart_once_ret(data: Buffer) -> RemoteDomainGetAutostartOnceRet:
     """struct remote_domain_get_autostart_once_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainGetAutostartOnceRet
     try:
         value = new(RemoteDomainGetAutostartOnceRet)
-        (value.autostart,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.autostart,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_get_autostart_once_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_get_autostart_once_ret", data)
     return value
 
 
@@ -5799,17 +6172,18 @@ def read_remote_domain_set_autostart_once_args(
     try:
         value = new(RemoteDomainSetAutostartOnceArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.autostart = _s_16sii_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.autostart = _s_16sii_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_16s2i_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.autostart = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.autostart = _s_16s2i_4194304_long(
                 wire, offset
             )
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_set_autostart_once_args", wire, start)
@@ -5827,13 +6201,16 @@ def read_remote_domain_create_args(data: Buffer, offset: int) -> tuple[RemoteDom
     try:
         value = new(RemoteDomainCreateArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_create_args", wire, start)
@@ -5853,15 +6230,16 @@ def read_remote_domain_create_with_flags_args(
     try:
         value = new(RemoteDomainCreateWithFlagsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_create_with_flags_args", wire, start)
@@ -5881,13 +6259,16 @@ def read_remote_domain_create_with_flags_ret(
     try:
         value = new(RemoteDomainCreateWithFlagsRet)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_create_with_flags_ret", wire, start)
@@ -5907,15 +6288,16 @@ def read_remote_domain_create_with_files_args(
     try:
         value = new(RemoteDomainCreateWithFilesArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_create_with_files_args", wire, start)
@@ -5935,13 +6317,16 @@ def read_remote_domain_create_with_files_ret(
     try:
         value = new(RemoteDomainCreateWithFilesRet)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_create_with_files_ret", wire, start)
@@ -5960,13 +6345,16 @@ def read_remote_domain_create_xml_args(
     start = offset
     try:
         value = new(RemoteDomainCreateXmlArgs)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml_desc = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_create_xml_args", wire, start)
@@ -5986,13 +6374,16 @@ def read_remote_domain_create_xml_ret(
     try:
         value = new(RemoteDomainCreateXmlRet)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_create_xml_ret", wire, start)
@@ -6013,13 +6404,16 @@ def read_remote_domain_create_xml_with_files_args(
     start = offset
     try:
         value = new(RemoteDomainCreateXmlWithFilesArgs)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml_desc = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_create_xml_with_files_args", wire, start)
@@ -6041,13 +6435,16 @@ def read_remote_domain_create_xml_with_files_ret(
     try:
         value = new(RemoteDomainCreateXmlWithFilesRet)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_create_xml_with_files_ret", wire, start)
@@ -6067,22 +6464,26 @@ def read_remote_domain_fd_associate_args(
     try:
         value = new(RemoteDomainFdAssociateArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_fd_associate_args", wire, start)
@@ -6102,13 +6503,16 @@ def read_remote_domain_suspend_args(
     try:
         value = new(RemoteDomainSuspendArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_suspend_args", wire, start)
@@ -6126,13 +6530,16 @@ def read_remote_domain_resume_args(data: Buffer, offset: int) -> tuple[RemoteDom
     try:
         value = new(RemoteDomainResumeArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_resume_args", wire, start)
@@ -6152,13 +6559,16 @@ def read_remote_domain_shutdown_args(
     try:
         value = new(RemoteDomainShutdownArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_shutdown_args", wire, start)
@@ -6178,15 +6588,16 @@ def read_remote_domain_shutdown_flags_args(
     try:
         value = new(RemoteDomainShutdownFlagsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_shutdown_flags_args", wire, start)
@@ -6204,15 +6615,16 @@ def read_remote_domain_reboot_args(data: Buffer, offset: int) -> tuple[RemoteDom
     try:
         value = new(RemoteDomainRebootArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_reboot_args", wire, start)
@@ -6230,15 +6642,16 @@ def read_remote_domain_reset_args(data: Buffer, offset: int) -> tuple[RemoteDoma
     try:
         value = new(RemoteDomainResetArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_reset_args", wire, start)
@@ -6258,13 +6671,16 @@ def read_remote_domain_destroy_args(
     try:
         value = new(RemoteDomainDestroyArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_destroy_args", wire, start)
@@ -6284,15 +6700,16 @@ def read_remote_domain_destroy_flags_args(
     try:
         value = new(RemoteDomainDestroyFlagsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_destroy_flags_args", wire, start)
@@ -6314,17 +6731,20 @@ def read_remote_domain_set_lifecycle_action_args(
     try:
         value = new(RemoteDomainSetLifecycleActionArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.type, value.action, value.flags = (
-            _s_16siIII_4194304.short[wire[offset + 3]](wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si3I_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.type, value.action, value.flags = unpack(
+            wire, offset
         )
-        if length != len(raw):
+        if length != low:
             length, raw, pad, dom.uuid, dom.id, value.type, value.action, value.flags = (
-                _s_16siIII_4194304.long(wire, offset)
+                _s_16si3I_4194304_long(wire, offset)
             )
+            extent = 36 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 36 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_set_lifecycle_action_args", wire, start)
@@ -6346,17 +6766,20 @@ def read_remote_domain_pm_suspend_for_duration_args(
     try:
         value = new(RemoteDomainPmSuspendForDurationArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.target, value.duration, value.flags = (
-            _s_16siIQI_4194304.short[wire[offset + 3]](wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siIQI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.target, value.duration, value.flags = unpack(
+            wire, offset
         )
-        if length != len(raw):
+        if length != low:
             length, raw, pad, dom.uuid, dom.id, value.target, value.duration, value.flags = (
-                _s_16siIQI_4194304.long(wire, offset)
+                _s_16siIQI_4194304_long(wire, offset)
             )
+            extent = 40 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 40 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_pm_suspend_for_duration_args", wire, start)
@@ -6376,15 +6799,16 @@ def read_remote_domain_pm_wakeup_args(
     try:
         value = new(RemoteDomainPmWakeupArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_pm_wakeup_args", wire, start)
@@ -6406,17 +6830,20 @@ def read_remote_domain_send_process_signal_args(
     try:
         value = new(RemoteDomainSendProcessSignalArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.pid_value, value.signum, value.flags = (
-            _s_16siqII_4194304.short[wire[offset + 3]](wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siq2I_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.pid_value, value.signum, value.flags = unpack(
+            wire, offset
         )
-        if length != len(raw):
+        if length != low:
             length, raw, pad, dom.uuid, dom.id, value.pid_value, value.signum, value.flags = (
-                _s_16siqII_4194304.long(wire, offset)
+                _s_16siq2I_4194304_long(wire, offset)
             )
+            extent = 40 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 40 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_send_process_signal_args", wire, start)
@@ -6436,15 +6863,16 @@ def read_remote_domain_get_state_args(
     try:
         value = new(RemoteDomainGetStateArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_state_args", wire, start)
@@ -6452,17 +6880,14 @@ def read_remote_domain_get_state_args(
 
 def decode_remote_domain_get_state_ret(data: Buffer) -> RemoteDomainGetStateRet:
     """struct remote_domain_get_state_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainGetStateRet
     try:
         value = new(RemoteDomainGetStateRet)
-        value.state, value.reason = _ii(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        value.state, value.reason = _2i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_get_state_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_get_state_ret", data)
     return value
 
 
@@ -6474,7 +6899,7 @@ def read_remote_domain_get_state_ret(
     start = offset
     try:
         value = new(RemoteDomainGetStateRet)
-        value.state, value.reason = _ii(wire, offset)
+        value.state, value.reason = _2i(wire, offset)
         offset += 8
         return value, offset
     except FAULTS:
@@ -6495,13 +6920,16 @@ def read_remote_domain_get_info_args(
     try:
         value = new(RemoteDomainGetInfoArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_info_args", wire, start)
@@ -6509,23 +6937,18 @@ def read_remote_domain_get_info_args(
 
 def decode_remote_domain_get_info_ret(data: Buffer) -> RemoteDomainGetInfoRet:
     """struct remote_domain_get_info_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainGetInfoRet
     try:
         value = new(RemoteDomainGetInfoRet)
-        value.state, value.max_mem, value.memory, value.nr_virt_cpu, value.cpu_time = _IQQIQ(
-            wire, 0
+        value.state, value.max_mem, value.memory, value.nr_virt_cpu, value.cpu_time = _I2QIQ_all(
+            data
         )
-        offset = 32
-        if not 0 <= value.state <= 255:
+        if value.state > 255 or value.nr_virt_cpu > 65535:
             raise Irregular
-        if not 0 <= value.nr_virt_cpu <= 65535:
-            raise Irregular
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_get_info_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_get_info_ret", data)
     return value
 
 
@@ -6537,13 +6960,11 @@ def read_remote_domain_get_info_ret(
     start = offset
     try:
         value = new(RemoteDomainGetInfoRet)
-        value.state, value.max_mem, value.memory, value.nr_virt_cpu, value.cpu_time = _IQQIQ(
+        value.state, value.max_mem, value.memory, value.nr_virt_cpu, value.cpu_time = _I2QIQ(
             wire, offset
         )
         offset += 32
-        if not 0 <= value.state <= 255:
-            raise Irregular
-        if not 0 <= value.nr_virt_cpu <= 65535:
+        if value.state > 255 or value.nr_virt_cpu > 65535:
             raise Irregular
         return value, offset
     except FAULTS:
@@ -6564,15 +6985,16 @@ def read_remote_domain_get_control_info_args(
     try:
         value = new(RemoteDomainGetControlInfoArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_control_info_args", wire, start)
@@ -6580,17 +7002,14 @@ def read_remote_domain_get_control_info_args(
 
 def decode_remote_domain_get_control_info_ret(data: Buffer) -> RemoteDomainGetControlInfoRet:
     """struct remote_domain_get_control_info_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainGetControlInfoRet
     try:
         value = new(RemoteDomainGetControlInfoRet)
-        value.state, value.details, value.state_time = _IIQ(wire, 0)
-        offset = 16
-        if offset == len(wire):
-            return value
+        value.state, value.details, value.state_time = _2IQ_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_get_control_info_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_get_control_info_ret", data)
     return value
 
 
@@ -6602,7 +7021,7 @@ def read_remote_domain_get_control_info_ret(
     start = offset
     try:
         value = new(RemoteDomainGetControlInfoRet)
-        value.state, value.details, value.state_time = _IIQ(wire, offset)
+        value.state, value.details, value.state_time = _2IQ(wire, offset)
         offset += 16
         return value, offset
     except FAULTS:
@@ -6623,13 +7042,16 @@ def read_remote_domain_get_os_type_args(
     try:
         value = new(RemoteDomainGetOsTypeArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_os_type_args", wire, start)
@@ -6648,13 +7070,16 @@ def read_remote_domain_get_os_type_ret(
     start = offset
     try:
         value = new(RemoteDomainGetOsTypeRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.type = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_os_type_ret", wire, start)
@@ -6674,15 +7099,16 @@ def read_remote_domain_get_messages_args(
     try:
         value = new(RemoteDomainGetMessagesArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_messages_args", wire, start)
@@ -6725,15 +7151,16 @@ def read_remote_domain_stats_record(
     try:
         value = new(RemoteDomainStatsRecord)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, count = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if count > 262144:
             raise Irregular
         value.params, offset = _read_each_remote_typed_param(wire, offset, count)
@@ -6762,7 +7189,7 @@ def read_remote_connect_get_all_domain_stats_args(
         if count > 16384:
             raise Irregular
         value.doms, offset = _read_each_remote_nonnull_domain(wire, offset, count)
-        value.stats, value.flags = _II(wire, offset)
+        value.stats, value.flags = _2I(wire, offset)
         offset += 8
         return value, offset
     except FAULTS:
@@ -6808,13 +7235,16 @@ def read_remote_domain_get_security_label_args(
     try:
         value = new(RemoteDomainGetSecurityLabelArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_security_label_args", wire, start)
@@ -6862,13 +7292,16 @@ def read_remote_domain_get_security_label_list_args(
     try:
         value = new(RemoteDomainGetSecurityLabelListArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_security_label_list_args", wire, start)
@@ -6917,15 +7350,16 @@ def read_remote_domain_get_launch_security_info_args(
     try:
         value = new(RemoteDomainGetLaunchSecurityInfoArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_launch_security_info_args", wire, start)
@@ -6972,15 +7406,16 @@ def read_remote_domain_set_launch_security_state_args(
     try:
         value = new(RemoteDomainSetLaunchSecurityStateArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, count = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if count > 64:
             raise Irregular
         value.params, offset = _read_each_remote_typed_param(wire, offset, count)
@@ -7003,20 +7438,26 @@ def read_remote_domain_save_args(data: Buffer, offset: int) -> tuple[RemoteDomai
     try:
         value = new(RemoteDomainSaveArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.short[wire[offset + 23]](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_4194304[low]
+        dom.uuid, dom.id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.to = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_save_args", wire, start)
@@ -7036,32 +7477,39 @@ def read_remote_domain_save_flags_args(
     try:
         value = new(RemoteDomainSaveFlagsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, flag = _16si_s_I_4194304.short[wire[offset + 23]](
-            wire, offset
-        )
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, flag = _16si_s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, flag = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, flag = _16si_s_I_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.to = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.dxml = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.dxml = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (value.flags,) = _I(wire, offset)
@@ -7085,15 +7533,16 @@ def read_remote_domain_save_params_args(
     try:
         value = new(RemoteDomainSaveParamsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, count = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if count > 64:
             raise Irregular
         value.params, offset = _read_each_remote_typed_param(wire, offset, count)
@@ -7117,13 +7566,16 @@ def read_remote_domain_restore_args(
     start = offset
     try:
         value = new(RemoteDomainRestoreArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.from_ = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_restore_args", wire, start)
@@ -7142,23 +7594,29 @@ def read_remote_domain_restore_flags_args(
     start = offset
     try:
         value = new(RemoteDomainRestoreFlagsArgs)
-        length, raw, pad, flag = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, flag = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, flag = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.from_ = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.dxml = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.dxml = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (value.flags,) = _I(wire, offset)
@@ -7208,13 +7666,16 @@ def read_remote_domain_save_image_get_xml_desc_args(
     start = offset
     try:
         value = new(RemoteDomainSaveImageGetXmlDescArgs)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.file = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_save_image_get_xml_desc_args", wire, start)
@@ -7235,13 +7696,16 @@ def read_remote_domain_save_image_get_xml_desc_ret(
     start = offset
     try:
         value = new(RemoteDomainSaveImageGetXmlDescRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_save_image_get_xml_desc_ret", wire, start)
@@ -7262,20 +7726,26 @@ def read_remote_domain_save_image_define_xml_args(
     start = offset
     try:
         value = new(RemoteDomainSaveImageDefineXmlArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.file = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.dxml = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_save_image_define_xml_args", wire, start)
@@ -7295,15 +7765,16 @@ def read_remote_domain_managed_save_args(
     try:
         value = new(RemoteDomainManagedSaveArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_managed_save_args", wire, start)
@@ -7325,15 +7796,16 @@ def read_remote_domain_has_managed_save_image_args(
     try:
         value = new(RemoteDomainHasManagedSaveImageArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_has_managed_save_image_args", wire, start)
@@ -7343,17 +7815,14 @@ def decode_remote_domain_has_managed_save_image_ret(
     data: Buffer,
 ) -> RemoteDomainHasManagedSaveImageRet:
     """struct remote_domain_has_managed_save_image_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainHasManagedSaveImageRet
     try:
         value = new(RemoteDomainHasManagedSaveImageRet)
-        (value.result,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.result,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_has_managed_save_image_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_has_managed_save_image_ret", data)
     return value
 
 
@@ -7388,15 +7857,16 @@ def read_remote_domain_managed_save_remove_args(
     try:
         value = new(RemoteDomainManagedSaveRemoveArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_managed_save_remove_args", wire, start)
@@ -7418,15 +7888,16 @@ def read_remote_domain_managed_save_get_xml_desc_args(
     try:
         value = new(RemoteDomainManagedSaveGetXmlDescArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_managed_save_get_xml_desc_args", wire, start)
@@ -7447,13 +7918,16 @@ def read_remote_domain_managed_save_get_xml_desc_ret(
     start = offset
     try:
         value = new(RemoteDomainManagedSaveGetXmlDescRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_managed_save_get_xml_desc_ret", wire, start)
@@ -7475,25 +7949,29 @@ def read_remote_domain_managed_save_define_xml_args(
     try:
         value = new(RemoteDomainManagedSaveDefineXmlArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.dxml = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.dxml = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (value.flags,) = _I(wire, offset)
@@ -7517,22 +7995,26 @@ def read_remote_domain_core_dump_args(
     try:
         value = new(RemoteDomainCoreDumpArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.to = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_core_dump_args", wire, start)
@@ -7554,24 +8036,28 @@ def read_remote_domain_core_dump_with_format_args(
     try:
         value = new(RemoteDomainCoreDumpWithFormatArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.dumpformat, value.flags = (
-            _16si_s_II_4194304.short[wire[offset + 23]](wire, offset)
-        )
-        if length != len(raw):
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_2I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.dumpformat, value.flags = unpack(wire, offset)
+        if length != low:
             dom.uuid, dom.id, length, raw, pad, value.dumpformat, value.flags = (
-                _16si_s_II_4194304.long(wire, offset)
+                _16si_s_2I_4194304_long(wire, offset)
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.to = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_core_dump_with_format_args", wire, start)
@@ -7591,20 +8077,26 @@ def read_remote_domain_attach_device_args(
     try:
         value = new(RemoteDomainAttachDeviceArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.short[wire[offset + 23]](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_4194304[low]
+        dom.uuid, dom.id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_attach_device_args", wire, start)
@@ -7626,22 +8118,26 @@ def read_remote_domain_attach_device_flags_args(
     try:
         value = new(RemoteDomainAttachDeviceFlagsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_attach_device_flags_args", wire, start)
@@ -7661,20 +8157,26 @@ def read_remote_domain_detach_device_args(
     try:
         value = new(RemoteDomainDetachDeviceArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.short[wire[offset + 23]](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_4194304[low]
+        dom.uuid, dom.id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_detach_device_args", wire, start)
@@ -7696,22 +8198,26 @@ def read_remote_domain_detach_device_flags_args(
     try:
         value = new(RemoteDomainDetachDeviceFlagsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_detach_device_flags_args", wire, start)
@@ -7733,22 +8239,26 @@ def read_remote_domain_detach_device_alias_args(
     try:
         value = new(RemoteDomainDetachDeviceAliasArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.alias = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_detach_device_alias_args", wire, start)
@@ -7770,22 +8280,26 @@ def read_remote_domain_update_device_flags_args(
     try:
         value = new(RemoteDomainUpdateDeviceFlagsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_update_device_flags_args", wire, start)
@@ -7805,13 +8319,16 @@ def read_remote_domain_get_max_memory_args(
     try:
         value = new(RemoteDomainGetMaxMemoryArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_max_memory_args", wire, start)
@@ -7819,17 +8336,14 @@ def read_remote_domain_get_max_memory_args(
 
 def decode_remote_domain_get_max_memory_ret(data: Buffer) -> RemoteDomainGetMaxMemoryRet:
     """struct remote_domain_get_max_memory_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainGetMaxMemoryRet
     try:
         value = new(RemoteDomainGetMaxMemoryRet)
-        (value.memory,) = _Q(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        (value.memory,) = _Q_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_get_max_memory_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_get_max_memory_ret", data)
     return value
 
 
@@ -7862,15 +8376,16 @@ def read_remote_domain_set_max_memory_args(
     try:
         value = new(RemoteDomainSetMaxMemoryArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.memory = _s_16siQ_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.memory = _s_16siQ_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siQ_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.memory = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.memory = _s_16siQ_4194304_long(wire, offset)
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_set_max_memory_args", wire, start)
@@ -7890,15 +8405,16 @@ def read_remote_domain_set_memory_args(
     try:
         value = new(RemoteDomainSetMemoryArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.memory = _s_16siQ_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.memory = _s_16siQ_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siQ_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.memory = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.memory = _s_16siQ_4194304_long(wire, offset)
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_set_memory_args", wire, start)
@@ -7918,17 +8434,18 @@ def read_remote_domain_set_memory_flags_args(
     try:
         value = new(RemoteDomainSetMemoryFlagsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.memory, value.flags = _s_16siQI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.memory, value.flags = _s_16siQI_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_16siQI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.memory, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.memory, value.flags = _s_16siQI_4194304_long(
                 wire, offset
             )
+            extent = 36 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 36 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_set_memory_flags_args", wire, start)
@@ -7950,17 +8467,18 @@ def read_remote_domain_get_memory_parameters_args(
     try:
         value = new(RemoteDomainGetMemoryParametersArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.nparams, value.flags = _s_16siiI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.nparams, value.flags = _s_16siiI_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_16s2iI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.nparams, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.nparams, value.flags = _s_16s2iI_4194304_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_memory_parameters_args", wire, start)
@@ -8009,15 +8527,16 @@ def read_remote_domain_set_memory_parameters_args(
     try:
         value = new(RemoteDomainSetMemoryParametersArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, count = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if count > 16:
             raise Irregular
         value.params, offset = _read_each_remote_typed_param(wire, offset, count)
@@ -8044,17 +8563,18 @@ def read_remote_domain_get_numa_parameters_args(
     try:
         value = new(RemoteDomainGetNumaParametersArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.nparams, value.flags = _s_16siiI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.nparams, value.flags = _s_16siiI_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_16s2iI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.nparams, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.nparams, value.flags = _s_16s2iI_4194304_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_numa_parameters_args", wire, start)
@@ -8101,15 +8621,16 @@ def read_remote_domain_set_numa_parameters_args(
     try:
         value = new(RemoteDomainSetNumaParametersArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, count = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if count > 16:
             raise Irregular
         value.params, offset = _read_each_remote_typed_param(wire, offset, count)
@@ -8122,17 +8643,14 @@ def read_remote_domain_set_numa_parameters_args(
 
 def decode_remote_domain_memory_stat(data: Buffer) -> RemoteDomainMemoryStat:
     """struct remote_domain_memory_stat that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainMemoryStat
     try:
         value = new(RemoteDomainMemoryStat)
-        value.tag, value.val = _iQ(wire, 0)
-        offset = 12
-        if offset == len(wire):
-            return value
+        value.tag, value.val = _iQ_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_memory_stat", wire)
+    value = walk_decode(SHAPES, "remote_domain_memory_stat", data)
     return value
 
 
@@ -8163,17 +8681,18 @@ def read_remote_domain_memory_stats_args(
     try:
         value = new(RemoteDomainMemoryStatsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.max_stats, value.flags = _s_16siII_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
+        low = wire[offset + 3]
+        unpack, extent = _s_16si2I_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.max_stats, value.flags = unpack(wire, offset)
+        if length != low:
             length, raw, pad, dom.uuid, dom.id, value.max_stats, value.flags = (
-                _s_16siII_4194304.long(wire, offset)
+                _s_16si2I_4194304_long(wire, offset)
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_memory_stats_args", wire, start)
@@ -8218,17 +8737,18 @@ def read_remote_domain_set_memory_stats_period_args(
     try:
         value = new(RemoteDomainSetMemoryStatsPeriodArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.period, value.flags = _s_16siiI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.period, value.flags = _s_16siiI_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_16s2iI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.period, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.period, value.flags = _s_16s2iI_4194304_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_set_memory_stats_period_args", wire, start)
@@ -8248,17 +8768,20 @@ def read_remote_domain_memory_peek_args(
     try:
         value = new(RemoteDomainMemoryPeekArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.offset, value.size, value.flags = (
-            _s_16siQII_4194304.short[wire[offset + 3]](wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siQ2I_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.offset, value.size, value.flags = unpack(
+            wire, offset
         )
-        if length != len(raw):
+        if length != low:
             length, raw, pad, dom.uuid, dom.id, value.offset, value.size, value.flags = (
-                _s_16siQII_4194304.long(wire, offset)
+                _s_16siQ2I_4194304_long(wire, offset)
             )
+            extent = 40 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 40 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_memory_peek_args", wire, start)
@@ -8277,13 +8800,16 @@ def read_remote_domain_memory_peek_ret(
     start = offset
     try:
         value = new(RemoteDomainMemoryPeekRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.buffer = raw
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_memory_peek_ret", wire, start)
@@ -8305,17 +8831,18 @@ def read_remote_domain_start_dirty_rate_calc_args(
     try:
         value = new(RemoteDomainStartDirtyRateCalcArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.seconds, value.flags = _s_16siiI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.seconds, value.flags = _s_16siiI_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_16s2iI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.seconds, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.seconds, value.flags = _s_16s2iI_4194304_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_start_dirty_rate_calc_args", wire, start)
@@ -8335,13 +8862,16 @@ def read_remote_domain_get_max_vcpus_args(
     try:
         value = new(RemoteDomainGetMaxVcpusArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_max_vcpus_args", wire, start)
@@ -8349,17 +8879,14 @@ def read_remote_domain_get_max_vcpus_args(
 
 def decode_remote_domain_get_max_vcpus_ret(data: Buffer) -> RemoteDomainGetMaxVcpusRet:
     """struct remote_domain_get_max_vcpus_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainGetMaxVcpusRet
     try:
         value = new(RemoteDomainGetMaxVcpusRet)
-        (value.num,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.num,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_get_max_vcpus_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_get_max_vcpus_ret", data)
     return value
 
 
@@ -8392,15 +8919,16 @@ def read_remote_domain_set_vcpus_args(
     try:
         value = new(RemoteDomainSetVcpusArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.nvcpus = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.nvcpus = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.nvcpus = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.nvcpus = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_set_vcpus_args", wire, start)
@@ -8420,17 +8948,18 @@ def read_remote_domain_set_vcpus_flags_args(
     try:
         value = new(RemoteDomainSetVcpusFlagsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.nvcpus, value.flags = _s_16siII_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.nvcpus, value.flags = _s_16siII_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_16si2I_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.nvcpus, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.nvcpus, value.flags = _s_16si2I_4194304_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_set_vcpus_flags_args", wire, start)
@@ -8450,15 +8979,16 @@ def read_remote_domain_get_vcpus_flags_args(
     try:
         value = new(RemoteDomainGetVcpusFlagsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_vcpus_flags_args", wire, start)
@@ -8466,17 +8996,14 @@ def read_remote_domain_get_vcpus_flags_args(
 
 def decode_remote_domain_get_vcpus_flags_ret(data: Buffer) -> RemoteDomainGetVcpusFlagsRet:
     """struct remote_domain_get_vcpus_flags_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainGetVcpusFlagsRet
     try:
         value = new(RemoteDomainGetVcpusFlagsRet)
-        (value.num,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.num,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_get_vcpus_flags_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_get_vcpus_flags_ret", data)
     return value
 
 
@@ -8509,24 +9036,28 @@ def read_remote_domain_set_vcpu_args(
     try:
         value = new(RemoteDomainSetVcpuArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.state, value.flags = _16si_s_iI_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, value.state, value.flags = _16si_s_iI_4194304.long(
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_iI_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.state, value.flags = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, value.state, value.flags = _16si_s_iI_4194304_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.cpumap = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_set_vcpu_args", wire, start)
@@ -8534,17 +9065,14 @@ def read_remote_domain_set_vcpu_args(
 
 def decode_remote_vcpu_info(data: Buffer) -> RemoteVcpuInfo:
     """struct remote_vcpu_info that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteVcpuInfo
     try:
         value = new(RemoteVcpuInfo)
-        value.number, value.state, value.cpu_time, value.cpu = _IiQi(wire, 0)
-        offset = 20
-        if offset == len(wire):
-            return value
+        value.number, value.state, value.cpu_time, value.cpu = _IiQi_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_vcpu_info", wire)
+    value = walk_decode(SHAPES, "remote_vcpu_info", data)
     return value
 
 
@@ -8575,17 +9103,18 @@ def read_remote_domain_get_vcpus_args(
     try:
         value = new(RemoteDomainGetVcpusArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.maxinfo, value.maplen = _s_16siii_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.maxinfo, value.maplen = (
-                _s_16siii_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s3i_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.maxinfo, value.maplen = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.maxinfo, value.maplen = _s_16s3i_4194304_long(
+                wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_vcpus_args", wire, start)
@@ -8609,13 +9138,16 @@ def read_remote_domain_get_vcpus_ret(
         if count > 16384:
             raise Irregular
         value.info, offset = _read_each_remote_vcpu_info(wire, offset, count)
-        length, raw, pad = _s_8388608.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_8388608.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_8388608[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_8388608_long(wire, offset)
+            extent = 4 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cpumaps = raw
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_vcpus_ret", wire, start)
@@ -8635,22 +9167,26 @@ def read_remote_domain_pin_vcpu_args(
     try:
         value = new(RemoteDomainPinVcpuArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, value.vcpu, length, raw, pad = _16siI_s_2048.short[wire[offset + 27]](
-            wire, offset
-        )
-        if length != len(raw):
-            dom.uuid, dom.id, value.vcpu, length, raw, pad = _16siI_s_2048.long(wire, offset)
+        offset += extent
+        low = wire[offset + 27]
+        unpack, extent = _16siI_s_2048[low]
+        dom.uuid, dom.id, value.vcpu, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, value.vcpu, length, raw, pad = _16siI_s_2048_long(wire, offset)
+            extent = 28 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cpumap = raw
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_pin_vcpu_args", wire, start)
@@ -8670,24 +9206,28 @@ def read_remote_domain_pin_vcpu_flags_args(
     try:
         value = new(RemoteDomainPinVcpuFlagsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, value.vcpu, length, raw, pad, value.flags = _16siI_s_I_2048.short[
-            wire[offset + 27]
-        ](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, value.vcpu, length, raw, pad, value.flags = _16siI_s_I_2048.long(
+        offset += extent
+        low = wire[offset + 27]
+        unpack, extent = _16siI_s_I_2048[low]
+        dom.uuid, dom.id, value.vcpu, length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, value.vcpu, length, raw, pad, value.flags = _16siI_s_I_2048_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cpumap = raw
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_pin_vcpu_flags_args", wire, start)
@@ -8707,17 +9247,20 @@ def read_remote_domain_get_vcpu_pin_info_args(
     try:
         value = new(RemoteDomainGetVcpuPinInfoArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.ncpumaps, value.maplen, value.flags = (
-            _s_16siiiI_4194304.short[wire[offset + 3]](wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s3iI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.ncpumaps, value.maplen, value.flags = unpack(
+            wire, offset
         )
-        if length != len(raw):
+        if length != low:
             length, raw, pad, dom.uuid, dom.id, value.ncpumaps, value.maplen, value.flags = (
-                _s_16siiiI_4194304.long(wire, offset)
+                _s_16s3iI_4194304_long(wire, offset)
             )
+            extent = 36 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 36 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_vcpu_pin_info_args", wire, start)
@@ -8736,13 +9279,16 @@ def read_remote_domain_get_vcpu_pin_info_ret(
     start = offset
     try:
         value = new(RemoteDomainGetVcpuPinInfoRet)
-        length, raw, pad, value.num = _s_i_8388608.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.num = _s_i_8388608.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_i_8388608[low]
+        length, raw, pad, value.num = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.num = _s_i_8388608_long(wire, offset)
+            extent = 8 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cpumaps = raw
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_vcpu_pin_info_ret", wire, start)
@@ -8762,22 +9308,26 @@ def read_remote_domain_pin_emulator_args(
     try:
         value = new(RemoteDomainPinEmulatorArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_2048.short[wire[offset + 23]](
-            wire, offset
-        )
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_2048.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_2048[low]
+        dom.uuid, dom.id, length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_2048_long(wire, offset)
+            extent = 28 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cpumap = raw
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_pin_emulator_args", wire, start)
@@ -8799,17 +9349,18 @@ def read_remote_domain_get_emulator_pin_info_args(
     try:
         value = new(RemoteDomainGetEmulatorPinInfoArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.maplen, value.flags = _s_16siiI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.maplen, value.flags = _s_16siiI_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_16s2iI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.maplen, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.maplen, value.flags = _s_16s2iI_4194304_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_emulator_pin_info_args", wire, start)
@@ -8830,13 +9381,16 @@ def read_remote_domain_get_emulator_pin_info_ret(
     start = offset
     try:
         value = new(RemoteDomainGetEmulatorPinInfoRet)
-        length, raw, pad, value.ret = _s_i_8388608.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.ret = _s_i_8388608.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_i_8388608[low]
+        length, raw, pad, value.ret = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.ret = _s_i_8388608_long(wire, offset)
+            extent = 8 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cpumaps = raw
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_emulator_pin_info_ret", wire, start)
@@ -8856,6 +9410,8 @@ def read_remote_domain_get_cpu_stats_args(
     try:
         value = new(RemoteDomainGetCpuStatsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siIi2I_4194304[low]
         (
             length,
             raw,
@@ -8866,8 +9422,8 @@ def read_remote_domain_get_cpu_stats_args(
             value.start_cpu,
             value.ncpus,
             value.flags,
-        ) = _s_16siIiII_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
+        ) = unpack(wire, offset)
+        if length != low:
             (
                 length,
                 raw,
@@ -8878,11 +9434,12 @@ def read_remote_domain_get_cpu_stats_args(
                 value.start_cpu,
                 value.ncpus,
                 value.flags,
-            ) = _s_16siIiII_4194304.long(wire, offset)
+            ) = _s_16siIi2I_4194304_long(wire, offset)
+            extent = 40 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 40 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_cpu_stats_args", wire, start)
@@ -8927,13 +9484,16 @@ def read_remote_domain_get_scheduler_type_args(
     try:
         value = new(RemoteDomainGetSchedulerTypeArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_scheduler_type_args", wire, start)
@@ -8952,13 +9512,16 @@ def read_remote_domain_get_scheduler_type_ret(
     start = offset
     try:
         value = new(RemoteDomainGetSchedulerTypeRet)
-        length, raw, pad, value.nparams = _s_i_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.nparams = _s_i_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_i_4194304[low]
+        length, raw, pad, value.nparams = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.nparams = _s_i_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.type = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_scheduler_type_ret", wire, start)
@@ -8980,15 +9543,16 @@ def read_remote_domain_get_scheduler_parameters_args(
     try:
         value = new(RemoteDomainGetSchedulerParametersArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.nparams = _s_16sii_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.nparams = _s_16sii_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s2i_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.nparams = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.nparams = _s_16s2i_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_scheduler_parameters_args", wire, start)
@@ -9035,17 +9599,18 @@ def read_remote_domain_get_scheduler_parameters_flags_args(
     try:
         value = new(RemoteDomainGetSchedulerParametersFlagsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.nparams, value.flags = _s_16siiI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.nparams, value.flags = _s_16siiI_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_16s2iI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.nparams, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.nparams, value.flags = _s_16s2iI_4194304_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_scheduler_parameters_flags_args", wire, start)
@@ -9092,15 +9657,16 @@ def read_remote_domain_set_scheduler_parameters_args(
     try:
         value = new(RemoteDomainSetSchedulerParametersArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, count = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if count > 16:
             raise Irregular
         value.params, offset = _read_each_remote_typed_param(wire, offset, count)
@@ -9125,15 +9691,16 @@ def read_remote_domain_set_scheduler_parameters_flags_args(
     try:
         value = new(RemoteDomainSetSchedulerParametersFlagsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, count = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if count > 16:
             raise Irregular
         value.params, offset = _read_each_remote_typed_param(wire, offset, count)
@@ -9158,15 +9725,16 @@ def read_remote_domain_get_perf_events_args(
     try:
         value = new(RemoteDomainGetPerfEventsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_perf_events_args", wire, start)
@@ -9209,15 +9777,16 @@ def read_remote_domain_set_perf_events_args(
     try:
         value = new(RemoteDomainSetPerfEventsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, count = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if count > 64:
             raise Irregular
         value.params, offset = _read_each_remote_typed_param(wire, offset, count)
@@ -9234,13 +9803,16 @@ def decode_remote_domain_iothread_info(data: Buffer) -> RemoteDomainIothreadInfo
     value: RemoteDomainIothreadInfo
     try:
         value = new(RemoteDomainIothreadInfo)
-        value.iothread_id, length, raw, pad = _I_s_2048.short[wire[7]](wire, 0)
-        if length != len(raw):
-            value.iothread_id, length, raw, pad = _I_s_2048.long(wire, 0)
+        low = wire[7]
+        unpack, extent = _I_s_2048[low]
+        value.iothread_id, length, raw, pad = unpack(wire, 0)
+        if length != low:
+            value.iothread_id, length, raw, pad = _I_s_2048_long(wire, 0)
+            extent = 8 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cpumap = raw
-        offset = 8 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -9257,13 +9829,16 @@ def read_remote_domain_iothread_info(
     start = offset
     try:
         value = new(RemoteDomainIothreadInfo)
-        value.iothread_id, length, raw, pad = _I_s_2048.short[wire[offset + 7]](wire, offset)
-        if length != len(raw):
-            value.iothread_id, length, raw, pad = _I_s_2048.long(wire, offset)
+        low = wire[offset + 7]
+        unpack, extent = _I_s_2048[low]
+        value.iothread_id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.iothread_id, length, raw, pad = _I_s_2048_long(wire, offset)
+            extent = 8 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cpumap = raw
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_iothread_info", wire, start)
@@ -9283,15 +9858,16 @@ def read_remote_domain_get_iothread_info_args(
     try:
         value = new(RemoteDomainGetIothreadInfoArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_iothread_info_args", wire, start)
@@ -9336,24 +9912,28 @@ def read_remote_domain_pin_iothread_args(
     try:
         value = new(RemoteDomainPinIothreadArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, value.iothreads_id, length, raw, pad, value.flags = _16siI_s_I_2048.short[
-            wire[offset + 27]
-        ](wire, offset)
-        if length != len(raw):
+        offset += extent
+        low = wire[offset + 27]
+        unpack, extent = _16siI_s_I_2048[low]
+        dom.uuid, dom.id, value.iothreads_id, length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
             dom.uuid, dom.id, value.iothreads_id, length, raw, pad, value.flags = (
-                _16siI_s_I_2048.long(wire, offset)
+                _16siI_s_I_2048_long(wire, offset)
             )
+            extent = 32 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cpumap = raw
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_pin_iothread_args", wire, start)
@@ -9373,17 +9953,18 @@ def read_remote_domain_add_iothread_args(
     try:
         value = new(RemoteDomainAddIothreadArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.iothread_id, value.flags = (
-            _s_16siII_4194304.short[wire[offset + 3]](wire, offset)
-        )
-        if length != len(raw):
+        low = wire[offset + 3]
+        unpack, extent = _s_16si2I_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.iothread_id, value.flags = unpack(wire, offset)
+        if length != low:
             length, raw, pad, dom.uuid, dom.id, value.iothread_id, value.flags = (
-                _s_16siII_4194304.long(wire, offset)
+                _s_16si2I_4194304_long(wire, offset)
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_add_iothread_args", wire, start)
@@ -9403,17 +9984,18 @@ def read_remote_domain_del_iothread_args(
     try:
         value = new(RemoteDomainDelIothreadArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.iothread_id, value.flags = (
-            _s_16siII_4194304.short[wire[offset + 3]](wire, offset)
-        )
-        if length != len(raw):
+        low = wire[offset + 3]
+        unpack, extent = _s_16si2I_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.iothread_id, value.flags = unpack(wire, offset)
+        if length != low:
             length, raw, pad, dom.uuid, dom.id, value.iothread_id, value.flags = (
-                _s_16siII_4194304.long(wire, offset)
+                _s_16si2I_4194304_long(wire, offset)
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_del_iothread_args", wire, start)
@@ -9435,17 +10017,18 @@ def read_remote_domain_set_iothread_params_args(
     try:
         value = new(RemoteDomainSetIothreadParamsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.iothread_id, count = _s_16siII_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.iothread_id, count = _s_16siII_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_16si2I_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.iothread_id, count = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.iothread_id, count = _s_16si2I_4194304_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         if count > 64:
             raise Irregular
         value.params, offset = _read_each_remote_typed_param(wire, offset, count)
@@ -9470,20 +10053,26 @@ def read_remote_domain_block_stats_args(
     try:
         value = new(RemoteDomainBlockStatsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.short[wire[offset + 23]](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_4194304[low]
+        dom.uuid, dom.id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_block_stats_args", wire, start)
@@ -9491,17 +10080,14 @@ def read_remote_domain_block_stats_args(
 
 def decode_remote_domain_block_stats_ret(data: Buffer) -> RemoteDomainBlockStatsRet:
     """struct remote_domain_block_stats_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainBlockStatsRet
     try:
         value = new(RemoteDomainBlockStatsRet)
-        value.rd_req, value.rd_bytes, value.wr_req, value.wr_bytes, value.errs = _5q(wire, 0)
-        offset = 40
-        if offset == len(wire):
-            return value
+        value.rd_req, value.rd_bytes, value.wr_req, value.wr_bytes, value.errs = _5q_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_block_stats_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_block_stats_ret", data)
     return value
 
 
@@ -9534,24 +10120,28 @@ def read_remote_domain_block_stats_flags_args(
     try:
         value = new(RemoteDomainBlockStatsFlagsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.nparams, value.flags = _16si_s_iI_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_iI_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.nparams, value.flags = unpack(wire, offset)
+        if length != low:
             dom.uuid, dom.id, length, raw, pad, value.nparams, value.flags = (
-                _16si_s_iI_4194304.long(wire, offset)
+                _16si_s_iI_4194304_long(wire, offset)
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_block_stats_flags_args", wire, start)
@@ -9596,22 +10186,26 @@ def read_remote_domain_get_block_info_args(
     try:
         value = new(RemoteDomainGetBlockInfoArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_block_info_args", wire, start)
@@ -9619,17 +10213,14 @@ def read_remote_domain_get_block_info_args(
 
 def decode_remote_domain_get_block_info_ret(data: Buffer) -> RemoteDomainGetBlockInfoRet:
     """struct remote_domain_get_block_info_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainGetBlockInfoRet
     try:
         value = new(RemoteDomainGetBlockInfoRet)
-        value.allocation, value.capacity, value.physical = _QQQ(wire, 0)
-        offset = 24
-        if offset == len(wire):
-            return value
+        value.allocation, value.capacity, value.physical = _3Q_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_get_block_info_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_get_block_info_ret", data)
     return value
 
 
@@ -9641,7 +10232,7 @@ def read_remote_domain_get_block_info_ret(
     start = offset
     try:
         value = new(RemoteDomainGetBlockInfoRet)
-        value.allocation, value.capacity, value.physical = _QQQ(wire, offset)
+        value.allocation, value.capacity, value.physical = _3Q(wire, offset)
         offset += 24
         return value, offset
     except FAULTS:
@@ -9654,13 +10245,16 @@ def decode_remote_domain_disk_error(data: Buffer) -> RemoteDomainDiskError:
     value: RemoteDomainDiskError
     try:
         value = new(RemoteDomainDiskError)
-        length, raw, pad, value.error = _s_i_4194304.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad, value.error = _s_i_4194304.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_i_4194304[low]
+        length, raw, pad, value.error = unpack(wire, 0)
+        if length != low:
+            length, raw, pad, value.error = _s_i_4194304_long(wire, 0)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.disk = raw.decode()
-        offset = 8 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -9675,13 +10269,16 @@ def read_remote_domain_disk_error(data: Buffer, offset: int) -> tuple[RemoteDoma
     start = offset
     try:
         value = new(RemoteDomainDiskError)
-        length, raw, pad, value.error = _s_i_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.error = _s_i_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_i_4194304[low]
+        length, raw, pad, value.error = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.error = _s_i_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.disk = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_disk_error", wire, start)
@@ -9701,17 +10298,18 @@ def read_remote_domain_get_disk_errors_args(
     try:
         value = new(RemoteDomainGetDiskErrorsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.maxerrors, value.flags = _s_16siII_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
+        low = wire[offset + 3]
+        unpack, extent = _s_16si2I_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.maxerrors, value.flags = unpack(wire, offset)
+        if length != low:
             length, raw, pad, dom.uuid, dom.id, value.maxerrors, value.flags = (
-                _s_16siII_4194304.long(wire, offset)
+                _s_16si2I_4194304_long(wire, offset)
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_disk_errors_args", wire, start)
@@ -9756,24 +10354,30 @@ def read_remote_domain_block_peek_args(
     try:
         value = new(RemoteDomainBlockPeekArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.offset, value.size, value.flags = (
-            _16si_s_QII_4194304.short[wire[offset + 23]](wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_Q2I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.offset, value.size, value.flags = unpack(
+            wire, offset
         )
-        if length != len(raw):
+        if length != low:
             dom.uuid, dom.id, length, raw, pad, value.offset, value.size, value.flags = (
-                _16si_s_QII_4194304.long(wire, offset)
+                _16si_s_Q2I_4194304_long(wire, offset)
             )
+            extent = 40 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 40 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_block_peek_args", wire, start)
@@ -9792,13 +10396,16 @@ def read_remote_domain_block_peek_ret(
     start = offset
     try:
         value = new(RemoteDomainBlockPeekRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.buffer = raw
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_block_peek_ret", wire, start)
@@ -9818,24 +10425,28 @@ def read_remote_domain_block_resize_args(
     try:
         value = new(RemoteDomainBlockResizeArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.size, value.flags = _16si_s_QI_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, value.size, value.flags = _16si_s_QI_4194304.long(
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_QI_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.size, value.flags = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, value.size, value.flags = _16si_s_QI_4194304_long(
                 wire, offset
             )
+            extent = 36 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.disk = raw.decode()
-        offset += 36 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_block_resize_args", wire, start)
@@ -9857,17 +10468,18 @@ def read_remote_domain_get_blkio_parameters_args(
     try:
         value = new(RemoteDomainGetBlkioParametersArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.nparams, value.flags = _s_16siiI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.nparams, value.flags = _s_16siiI_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_16s2iI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.nparams, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.nparams, value.flags = _s_16s2iI_4194304_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_blkio_parameters_args", wire, start)
@@ -9916,15 +10528,16 @@ def read_remote_domain_set_blkio_parameters_args(
     try:
         value = new(RemoteDomainSetBlkioParametersArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, count = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if count > 16:
             raise Irregular
         value.params, offset = _read_each_remote_typed_param(wire, offset, count)
@@ -9949,25 +10562,29 @@ def read_remote_domain_get_block_io_tune_args(
     try:
         value = new(RemoteDomainGetBlockIoTuneArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.disk = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.disk = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         value.nparams, value.flags = _iI(wire, offset)
@@ -10016,22 +10633,26 @@ def read_remote_domain_set_block_io_tune_args(
     try:
         value = new(RemoteDomainSetBlockIoTuneArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, count = _16si_s_I_4194304.short[wire[offset + 23]](
-            wire, offset
-        )
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, count = _16si_s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, count = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, count = _16si_s_I_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.disk = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if count > 32:
             raise Irregular
         value.params, offset = _read_each_remote_typed_param(wire, offset, count)
@@ -10056,22 +10677,26 @@ def read_remote_domain_set_throttle_group_args(
     try:
         value = new(RemoteDomainSetThrottleGroupArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, count = _16si_s_I_4194304.short[wire[offset + 23]](
-            wire, offset
-        )
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, count = _16si_s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, count = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, count = _16si_s_I_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.group = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if count > 32:
             raise Irregular
         value.params, offset = _read_each_remote_typed_param(wire, offset, count)
@@ -10096,25 +10721,29 @@ def read_remote_domain_del_throttle_group_args(
     try:
         value = new(RemoteDomainDelThrottleGroupArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.group = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.group = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (value.flags,) = _I(wire, offset)
@@ -10140,24 +10769,28 @@ def read_remote_domain_set_block_threshold_args(
     try:
         value = new(RemoteDomainSetBlockThresholdArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.threshold, value.flags = _16si_s_QI_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_QI_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.threshold, value.flags = unpack(wire, offset)
+        if length != low:
             dom.uuid, dom.id, length, raw, pad, value.threshold, value.flags = (
-                _16si_s_QI_4194304.long(wire, offset)
+                _16si_s_QI_4194304_long(wire, offset)
             )
+            extent = 36 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.dev = raw.decode()
-        offset += 36 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_set_block_threshold_args", wire, start)
@@ -10177,24 +10810,28 @@ def read_remote_domain_block_pull_args(
     try:
         value = new(RemoteDomainBlockPullArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.bandwidth, value.flags = _16si_s_QI_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_QI_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.bandwidth, value.flags = unpack(wire, offset)
+        if length != low:
             dom.uuid, dom.id, length, raw, pad, value.bandwidth, value.flags = (
-                _16si_s_QI_4194304.long(wire, offset)
+                _16si_s_QI_4194304_long(wire, offset)
             )
+            extent = 36 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 36 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_block_pull_args", wire, start)
@@ -10214,32 +10851,39 @@ def read_remote_domain_block_rebase_args(
     try:
         value = new(RemoteDomainBlockRebaseArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, flag = _16si_s_I_4194304.short[wire[offset + 23]](
-            wire, offset
-        )
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, flag = _16si_s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, flag = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, flag = _16si_s_I_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.base = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.base = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         value.bandwidth, value.flags = _QI(wire, offset)
@@ -10263,32 +10907,39 @@ def read_remote_domain_block_commit_args(
     try:
         value = new(RemoteDomainBlockCommitArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, flag = _16si_s_I_4194304.short[wire[offset + 23]](
-            wire, offset
-        )
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, flag = _16si_s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, flag = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, flag = _16si_s_I_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.disk = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.base = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.base = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_2,) = _I(wire, offset)
@@ -10296,13 +10947,16 @@ def read_remote_domain_block_commit_args(
         if flag_2 == 0:
             value.top = None
         elif flag_2 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.top = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         value.bandwidth, value.flags = _QI(wire, offset)
@@ -10326,27 +10980,36 @@ def read_remote_domain_block_copy_args(
     try:
         value = new(RemoteDomainBlockCopyArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.short[wire[offset + 23]](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_4194304[low]
+        dom.uuid, dom.id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 24 + length + len(pad)
-        length, raw, pad, count = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, count = _s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, count = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, count = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.destxml = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         if count > 16:
             raise Irregular
         value.params, offset = _read_each_remote_typed_param(wire, offset, count)
@@ -10371,22 +11034,26 @@ def read_remote_domain_get_block_job_info_args(
     try:
         value = new(RemoteDomainGetBlockJobInfoArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_block_job_info_args", wire, start)
@@ -10394,17 +11061,14 @@ def read_remote_domain_get_block_job_info_args(
 
 def decode_remote_domain_get_block_job_info_ret(data: Buffer) -> RemoteDomainGetBlockJobInfoRet:
     """struct remote_domain_get_block_job_info_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainGetBlockJobInfoRet
     try:
         value = new(RemoteDomainGetBlockJobInfoRet)
-        value.found, value.type, value.bandwidth, value.cur, value.end = _iiQQQ(wire, 0)
-        offset = 32
-        if offset == len(wire):
-            return value
+        value.found, value.type, value.bandwidth, value.cur, value.end = _2i3Q_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_get_block_job_info_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_get_block_job_info_ret", data)
     return value
 
 
@@ -10416,7 +11080,7 @@ def read_remote_domain_get_block_job_info_ret(
     start = offset
     try:
         value = new(RemoteDomainGetBlockJobInfoRet)
-        value.found, value.type, value.bandwidth, value.cur, value.end = _iiQQQ(wire, offset)
+        value.found, value.type, value.bandwidth, value.cur, value.end = _2i3Q(wire, offset)
         offset += 32
         return value, offset
     except FAULTS:
@@ -10437,24 +11101,28 @@ def read_remote_domain_block_job_set_speed_args(
     try:
         value = new(RemoteDomainBlockJobSetSpeedArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.bandwidth, value.flags = _16si_s_QI_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_QI_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.bandwidth, value.flags = unpack(wire, offset)
+        if length != low:
             dom.uuid, dom.id, length, raw, pad, value.bandwidth, value.flags = (
-                _16si_s_QI_4194304.long(wire, offset)
+                _16si_s_QI_4194304_long(wire, offset)
             )
+            extent = 36 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 36 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_block_job_set_speed_args", wire, start)
@@ -10474,22 +11142,26 @@ def read_remote_domain_block_job_abort_args(
     try:
         value = new(RemoteDomainBlockJobAbortArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_block_job_abort_args", wire, start)
@@ -10509,20 +11181,26 @@ def read_remote_domain_interface_stats_args(
     try:
         value = new(RemoteDomainInterfaceStatsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.short[wire[offset + 23]](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_4194304[low]
+        dom.uuid, dom.id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.device = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_interface_stats_args", wire, start)
@@ -10530,7 +11208,6 @@ def read_remote_domain_interface_stats_args(
 
 def decode_remote_domain_interface_stats_ret(data: Buffer) -> RemoteDomainInterfaceStatsRet:
     """struct remote_domain_interface_stats_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainInterfaceStatsRet
     try:
         value = new(RemoteDomainInterfaceStatsRet)
@@ -10543,13 +11220,11 @@ def decode_remote_domain_interface_stats_ret(data: Buffer) -> RemoteDomainInterf
             value.tx_packets,
             value.tx_errs,
             value.tx_drop,
-        ) = _8q(wire, 0)
-        offset = 64
-        if offset == len(wire):
-            return value
+        ) = _8q_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_interface_stats_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_interface_stats_ret", data)
     return value
 
 
@@ -10593,24 +11268,28 @@ def read_remote_domain_get_interface_parameters_args(
     try:
         value = new(RemoteDomainGetInterfaceParametersArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.nparams, value.flags = _16si_s_iI_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_iI_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.nparams, value.flags = unpack(wire, offset)
+        if length != low:
             dom.uuid, dom.id, length, raw, pad, value.nparams, value.flags = (
-                _16si_s_iI_4194304.long(wire, offset)
+                _16si_s_iI_4194304_long(wire, offset)
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.device = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_interface_parameters_args", wire, start)
@@ -10659,22 +11338,26 @@ def read_remote_domain_set_interface_parameters_args(
     try:
         value = new(RemoteDomainSetInterfaceParametersArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, count = _16si_s_I_4194304.short[wire[offset + 23]](
-            wire, offset
-        )
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, count = _16si_s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, count = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, count = _16si_s_I_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.device = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if count > 16:
             raise Irregular
         value.params, offset = _read_each_remote_typed_param(wire, offset, count)
@@ -10691,13 +11374,16 @@ def decode_remote_domain_ip_addr(data: Buffer) -> RemoteDomainIpAddr:
     value: RemoteDomainIpAddr
     try:
         value = new(RemoteDomainIpAddr)
-        value.type, length, raw, pad, value.prefix = _i_s_I_4194304.short[wire[7]](wire, 0)
-        if length != len(raw):
-            value.type, length, raw, pad, value.prefix = _i_s_I_4194304.long(wire, 0)
+        low = wire[7]
+        unpack, extent = _i_s_I_4194304[low]
+        value.type, length, raw, pad, value.prefix = unpack(wire, 0)
+        if length != low:
+            value.type, length, raw, pad, value.prefix = _i_s_I_4194304_long(wire, 0)
+            extent = 12 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.addr = raw.decode()
-        offset = 12 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -10712,15 +11398,16 @@ def read_remote_domain_ip_addr(data: Buffer, offset: int) -> tuple[RemoteDomainI
     start = offset
     try:
         value = new(RemoteDomainIpAddr)
-        value.type, length, raw, pad, value.prefix = _i_s_I_4194304.short[wire[offset + 7]](
-            wire, offset
-        )
-        if length != len(raw):
-            value.type, length, raw, pad, value.prefix = _i_s_I_4194304.long(wire, offset)
+        low = wire[offset + 7]
+        unpack, extent = _i_s_I_4194304[low]
+        value.type, length, raw, pad, value.prefix = unpack(wire, offset)
+        if length != low:
+            value.type, length, raw, pad, value.prefix = _i_s_I_4194304_long(wire, offset)
+            extent = 12 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.addr = raw.decode()
-        offset += 12 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_ip_addr", wire, start)
@@ -10737,23 +11424,29 @@ def read_remote_domain_interface(data: Buffer, offset: int) -> tuple[RemoteDomai
     start = offset
     try:
         value = new(RemoteDomainInterface)
-        length, raw, pad, flag = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, flag = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, flag = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.hwaddr = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.hwaddr = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (count,) = _I(wire, offset)
@@ -10782,17 +11475,18 @@ def read_remote_domain_interface_addresses_args(
     try:
         value = new(RemoteDomainInterfaceAddressesArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.source, value.flags = _s_16siII_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.source, value.flags = _s_16siII_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_16si2I_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.source, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.source, value.flags = _s_16si2I_4194304_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_interface_addresses_args", wire, start)
@@ -10835,25 +11529,29 @@ def read_remote_domain_open_console_args(
     try:
         value = new(RemoteDomainOpenConsoleArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.dev_name = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.dev_name = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (value.flags,) = _I(wire, offset)
@@ -10877,25 +11575,29 @@ def read_remote_domain_open_channel_args(
     try:
         value = new(RemoteDomainOpenChannelArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.name = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.name = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (value.flags,) = _I(wire, offset)
@@ -10919,17 +11621,18 @@ def read_remote_domain_open_graphics_args(
     try:
         value = new(RemoteDomainOpenGraphicsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.idx, value.flags = _s_16siII_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.idx, value.flags = _s_16siII_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_16si2I_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.idx, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.idx, value.flags = _s_16si2I_4194304_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_open_graphics_args", wire, start)
@@ -10949,17 +11652,18 @@ def read_remote_domain_open_graphics_fd_args(
     try:
         value = new(RemoteDomainOpenGraphicsFdArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.idx, value.flags = _s_16siII_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.idx, value.flags = _s_16siII_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_16si2I_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.idx, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.idx, value.flags = _s_16si2I_4194304_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_open_graphics_fd_args", wire, start)
@@ -10979,17 +11683,18 @@ def read_remote_domain_graphics_reload_args(
     try:
         value = new(RemoteDomainGraphicsReloadArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.type, value.flags = _s_16siII_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.type, value.flags = _s_16siII_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_16si2I_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.type, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.type, value.flags = _s_16si2I_4194304_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_graphics_reload_args", wire, start)
@@ -11009,17 +11714,18 @@ def read_remote_domain_screenshot_args(
     try:
         value = new(RemoteDomainScreenshotArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.screen, value.flags = _s_16siII_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.screen, value.flags = _s_16siII_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_16si2I_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.screen, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.screen, value.flags = _s_16si2I_4194304_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_screenshot_args", wire, start)
@@ -11043,13 +11749,16 @@ def read_remote_domain_screenshot_ret(
         if flag == 0:
             value.mime = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.mime = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -11071,17 +11780,20 @@ def read_remote_domain_send_key_args(
     try:
         value = new(RemoteDomainSendKeyArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.codeset, value.holdtime, count = (
-            _s_16siIII_4194304.short[wire[offset + 3]](wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si3I_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.codeset, value.holdtime, count = unpack(
+            wire, offset
         )
-        if length != len(raw):
+        if length != low:
             length, raw, pad, dom.uuid, dom.id, value.codeset, value.holdtime, count = (
-                _s_16siIII_4194304.long(wire, offset)
+                _s_16si3I_4194304_long(wire, offset)
             )
+            extent = 36 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 36 + length + len(pad)
+        offset += extent
         if count > 16:
             raise Irregular
         if len(wire) - offset < count * 4:
@@ -11109,15 +11821,16 @@ def read_remote_domain_inject_nmi_args(
     try:
         value = new(RemoteDomainInjectNmiArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_inject_nmi_args", wire, start)
@@ -11137,13 +11850,16 @@ def read_remote_domain_get_job_info_args(
     try:
         value = new(RemoteDomainGetJobInfoArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_job_info_args", wire, start)
@@ -11151,7 +11867,6 @@ def read_remote_domain_get_job_info_args(
 
 def decode_remote_domain_get_job_info_ret(data: Buffer) -> RemoteDomainGetJobInfoRet:
     """struct remote_domain_get_job_info_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainGetJobInfoRet
     try:
         value = new(RemoteDomainGetJobInfoRet)
@@ -11168,13 +11883,11 @@ def decode_remote_domain_get_job_info_ret(data: Buffer) -> RemoteDomainGetJobInf
             value.file_total,
             value.file_processed,
             value.file_remaining,
-        ) = _i11Q(wire, 0)
-        offset = 92
-        if offset == len(wire):
-            return value
+        ) = _i11Q_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_get_job_info_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_get_job_info_ret", data)
     return value
 
 
@@ -11220,15 +11933,16 @@ def read_remote_domain_get_job_stats_args(
     try:
         value = new(RemoteDomainGetJobStatsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_job_stats_args", wire, start)
@@ -11271,13 +11985,16 @@ def read_remote_domain_abort_job_args(
     try:
         value = new(RemoteDomainAbortJobArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_abort_job_args", wire, start)
@@ -11297,15 +12014,16 @@ def read_remote_domain_abort_job_flags_args(
     try:
         value = new(RemoteDomainAbortJobFlagsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_abort_job_flags_args", wire, start)
@@ -11325,25 +12043,29 @@ def read_remote_domain_migrate_begin3_args(
     try:
         value = new(RemoteDomainMigrateBegin3Args)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.xmlin = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.xmlin = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         value.flags, flag_2 = _QI(wire, offset)
@@ -11351,13 +12073,16 @@ def read_remote_domain_migrate_begin3_args(
         if flag_2 == 0:
             value.dname = None
         elif flag_2 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.dname = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (value.resource,) = _Q(wire, offset)
@@ -11380,20 +12105,26 @@ def read_remote_domain_migrate_begin3_ret(
     start = offset
     try:
         value = new(RemoteDomainMigrateBegin3Ret)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cookie_out = raw
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_begin3_ret", wire, start)
@@ -11412,23 +12143,29 @@ def read_remote_domain_migrate_prepare3_args(
     start = offset
     try:
         value = new(RemoteDomainMigratePrepare3Args)
-        length, raw, pad, flag = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, flag = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, flag = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cookie_in = raw
-        offset += 8 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.uri_in = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.uri_in = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         value.flags, flag_2 = _QI(wire, offset)
@@ -11436,22 +12173,28 @@ def read_remote_domain_migrate_prepare3_args(
         if flag_2 == 0:
             value.dname = None
         elif flag_2 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.dname = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
-        value.resource, length, raw, pad = _Q_s_4194304.short[wire[offset + 11]](wire, offset)
-        if length != len(raw):
-            value.resource, length, raw, pad = _Q_s_4194304.long(wire, offset)
+        low = wire[offset + 11]
+        unpack, extent = _Q_s_4194304[low]
+        value.resource, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.resource, length, raw, pad = _Q_s_4194304_long(wire, offset)
+            extent = 12 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.dom_xml = raw.decode()
-        offset += 12 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_prepare3_args", wire, start)
@@ -11470,23 +12213,29 @@ def read_remote_domain_migrate_prepare3_ret(
     start = offset
     try:
         value = new(RemoteDomainMigratePrepare3Ret)
-        length, raw, pad, flag = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, flag = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, flag = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cookie_out = raw
-        offset += 8 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.uri_out = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.uri_out = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -11509,32 +12258,41 @@ def read_remote_domain_migrate_prepare_tunnel3_args(
     start = offset
     try:
         value = new(RemoteDomainMigratePrepareTunnel3Args)
-        length, raw, pad, value.flags, flag = _s_QI_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags, flag = _s_QI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_QI_4194304[low]
+        length, raw, pad, value.flags, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags, flag = _s_QI_4194304_long(wire, offset)
+            extent = 16 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cookie_in = raw
-        offset += 16 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.dname = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.dname = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
-        value.resource, length, raw, pad = _Q_s_4194304.short[wire[offset + 11]](wire, offset)
-        if length != len(raw):
-            value.resource, length, raw, pad = _Q_s_4194304.long(wire, offset)
+        low = wire[offset + 11]
+        unpack, extent = _Q_s_4194304[low]
+        value.resource, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.resource, length, raw, pad = _Q_s_4194304_long(wire, offset)
+            extent = 12 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.dom_xml = raw.decode()
-        offset += 12 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_prepare_tunnel3_args", wire, start)
@@ -11555,13 +12313,16 @@ def read_remote_domain_migrate_prepare_tunnel3_ret(
     start = offset
     try:
         value = new(RemoteDomainMigratePrepareTunnel3Ret)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cookie_out = raw
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_prepare_tunnel3_ret", wire, start)
@@ -11581,44 +12342,54 @@ def read_remote_domain_migrate_perform3_args(
     try:
         value = new(RemoteDomainMigratePerform3Args)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.xmlin = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.xmlin = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
-        length, raw, pad, flag_2 = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, flag_2 = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, flag_2 = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, flag_2 = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cookie_in = raw
-        offset += 8 + length + len(pad)
+        offset += extent
         if flag_2 == 0:
             value.dconnuri = None
         elif flag_2 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.dconnuri = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_3,) = _I(wire, offset)
@@ -11626,13 +12397,16 @@ def read_remote_domain_migrate_perform3_args(
         if flag_3 == 0:
             value.uri = None
         elif flag_3 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.uri = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         value.flags, flag_4 = _QI(wire, offset)
@@ -11640,13 +12414,16 @@ def read_remote_domain_migrate_perform3_args(
         if flag_4 == 0:
             value.dname = None
         elif flag_4 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.dname = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (value.resource,) = _Q(wire, offset)
@@ -11669,13 +12446,16 @@ def read_remote_domain_migrate_perform3_ret(
     start = offset
     try:
         value = new(RemoteDomainMigratePerform3Ret)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cookie_out = raw
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_perform3_ret", wire, start)
@@ -11694,30 +12474,39 @@ def read_remote_domain_migrate_finish3_args(
     start = offset
     try:
         value = new(RemoteDomainMigrateFinish3Args)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.dname = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, flag = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, flag = _s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, flag = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cookie_in = raw
-        offset += 8 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.dconnuri = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.dconnuri = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_2,) = _I(wire, offset)
@@ -11725,13 +12514,16 @@ def read_remote_domain_migrate_finish3_args(
         if flag_2 == 0:
             value.uri = None
         elif flag_2 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.uri = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         value.flags, value.cancelled = _Qi(wire, offset)
@@ -11755,20 +12547,26 @@ def read_remote_domain_migrate_finish3_ret(
     try:
         value = new(RemoteDomainMigrateFinish3Ret)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.short[wire[offset + 23]](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_4194304[low]
+        dom.uuid, dom.id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cookie_out = raw
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_finish3_ret", wire, start)
@@ -11788,24 +12586,28 @@ def read_remote_domain_migrate_confirm3_args(
     try:
         value = new(RemoteDomainMigrateConfirm3Args)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.flags, value.cancelled = _16si_s_Qi_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_Qi_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.flags, value.cancelled = unpack(wire, offset)
+        if length != low:
             dom.uuid, dom.id, length, raw, pad, value.flags, value.cancelled = (
-                _16si_s_Qi_4194304.long(wire, offset)
+                _16si_s_Qi_4194304_long(wire, offset)
             )
+            extent = 36 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cookie_in = raw
-        offset += 36 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_confirm3_args", wire, start)
@@ -11827,15 +12629,16 @@ def read_remote_domain_migrate_begin3_params_args(
     try:
         value = new(RemoteDomainMigrateBegin3ParamsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, count = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if count > 64:
             raise Irregular
         value.params, offset = _read_each_remote_typed_param(wire, offset, count)
@@ -11861,20 +12664,26 @@ def read_remote_domain_migrate_begin3_params_ret(
     start = offset
     try:
         value = new(RemoteDomainMigrateBegin3ParamsRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cookie_out = raw
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_begin3_params_ret", wire, start)
@@ -11900,13 +12709,16 @@ def read_remote_domain_migrate_prepare3_params_args(
         if count > 64:
             raise Irregular
         value.params, offset = _read_each_remote_typed_param(wire, offset, count)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cookie_in = raw
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_prepare3_params_args", wire, start)
@@ -11927,23 +12739,29 @@ def read_remote_domain_migrate_prepare3_params_ret(
     start = offset
     try:
         value = new(RemoteDomainMigratePrepare3ParamsRet)
-        length, raw, pad, flag = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, flag = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, flag = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cookie_out = raw
-        offset += 8 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.uri_out = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.uri_out = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -11971,13 +12789,16 @@ def read_remote_domain_migrate_prepare_tunnel3_params_args(
         if count > 64:
             raise Irregular
         value.params, offset = _read_each_remote_typed_param(wire, offset, count)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cookie_in = raw
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_prepare_tunnel3_params_args", wire, start)
@@ -11998,13 +12819,16 @@ def read_remote_domain_migrate_prepare_tunnel3_params_ret(
     start = offset
     try:
         value = new(RemoteDomainMigratePrepareTunnel3ParamsRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cookie_out = raw
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_prepare_tunnel3_params_ret", wire, start)
@@ -12026,25 +12850,29 @@ def read_remote_domain_migrate_perform3_params_args(
     try:
         value = new(RemoteDomainMigratePerform3ParamsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.dconnuri = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.dconnuri = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (count,) = _I(wire, offset)
@@ -12052,13 +12880,16 @@ def read_remote_domain_migrate_perform3_params_args(
         if count > 64:
             raise Irregular
         value.params, offset = _read_each_remote_typed_param(wire, offset, count)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cookie_in = raw
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_perform3_params_args", wire, start)
@@ -12079,13 +12910,16 @@ def read_remote_domain_migrate_perform3_params_ret(
     start = offset
     try:
         value = new(RemoteDomainMigratePerform3ParamsRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cookie_out = raw
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_perform3_params_ret", wire, start)
@@ -12111,15 +12945,16 @@ def read_remote_domain_migrate_finish3_params_args(
         if count > 64:
             raise Irregular
         value.params, offset = _read_each_remote_typed_param(wire, offset, count)
-        length, raw, pad, value.flags, value.cancelled = _s_Ii_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, value.flags, value.cancelled = _s_Ii_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_Ii_4194304[low]
+        length, raw, pad, value.flags, value.cancelled = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags, value.cancelled = _s_Ii_4194304_long(wire, offset)
+            extent = 12 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cookie_in = raw
-        offset += 12 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_finish3_params_args", wire, start)
@@ -12141,20 +12976,26 @@ def read_remote_domain_migrate_finish3_params_ret(
     try:
         value = new(RemoteDomainMigrateFinish3ParamsRet)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.short[wire[offset + 23]](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_4194304[low]
+        dom.uuid, dom.id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cookie_out = raw
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_finish3_params_ret", wire, start)
@@ -12176,27 +13017,29 @@ def read_remote_domain_migrate_confirm3_params_args(
     try:
         value = new(RemoteDomainMigrateConfirm3ParamsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, count = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if count > 64:
             raise Irregular
         value.params, offset = _read_each_remote_typed_param(wire, offset, count)
-        length, raw, pad, value.flags, value.cancelled = _s_Ii_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, value.flags, value.cancelled = _s_Ii_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_Ii_4194304[low]
+        length, raw, pad, value.flags, value.cancelled = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags, value.cancelled = _s_Ii_4194304_long(wire, offset)
+            extent = 12 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cookie_in = raw
-        offset += 12 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_confirm3_params_args", wire, start)
@@ -12220,13 +13063,16 @@ def read_remote_domain_migrate_prepare_args(
         if flag == 0:
             value.uri_in = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.uri_in = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         value.flags, flag_2 = _QI(wire, offset)
@@ -12234,13 +13080,16 @@ def read_remote_domain_migrate_prepare_args(
         if flag_2 == 0:
             value.dname = None
         elif flag_2 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.dname = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (value.resource,) = _Q(wire, offset)
@@ -12263,23 +13112,29 @@ def read_remote_domain_migrate_prepare_ret(
     start = offset
     try:
         value = new(RemoteDomainMigratePrepareRet)
-        length, raw, pad, flag = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, flag = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, flag = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cookie = raw
-        offset += 8 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.uri_out = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.uri_out = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -12301,37 +13156,49 @@ def read_remote_domain_migrate_perform_args(
     try:
         value = new(RemoteDomainMigratePerformArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.short[wire[offset + 23]](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_4194304[low]
+        dom.uuid, dom.id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cookie = raw
-        offset += 24 + length + len(pad)
-        length, raw, pad, value.flags, flag = _s_QI_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags, flag = _s_QI_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_QI_4194304[low]
+        length, raw, pad, value.flags, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags, flag = _s_QI_4194304_long(wire, offset)
+            extent = 16 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.uri = raw.decode()
-        offset += 16 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.dname = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.dname = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (value.resource,) = _Q(wire, offset)
@@ -12354,27 +13221,36 @@ def read_remote_domain_migrate_finish_args(
     start = offset
     try:
         value = new(RemoteDomainMigrateFinishArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.dname = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cookie = raw
-        offset += 4 + length + len(pad)
-        length, raw, pad, value.flags = _s_Q_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_Q_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_Q_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_Q_4194304_long(wire, offset)
+            extent = 12 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.uri = raw.decode()
-        offset += 12 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_finish_args", wire, start)
@@ -12394,13 +13270,16 @@ def read_remote_domain_migrate_finish_ret(
     try:
         value = new(RemoteDomainMigrateFinishRet)
         value.ddom = ddom = new(RemoteNonnullDomain)
-        length, raw, pad, ddom.uuid, ddom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, ddom.uuid, ddom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, ddom.uuid, ddom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, ddom.uuid, ddom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         ddom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_finish_ret", wire, start)
@@ -12424,13 +13303,16 @@ def read_remote_domain_migrate_prepare2_args(
         if flag == 0:
             value.uri_in = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.uri_in = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         value.flags, flag_2 = _QI(wire, offset)
@@ -12438,22 +13320,28 @@ def read_remote_domain_migrate_prepare2_args(
         if flag_2 == 0:
             value.dname = None
         elif flag_2 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.dname = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
-        value.resource, length, raw, pad = _Q_s_4194304.short[wire[offset + 11]](wire, offset)
-        if length != len(raw):
-            value.resource, length, raw, pad = _Q_s_4194304.long(wire, offset)
+        low = wire[offset + 11]
+        unpack, extent = _Q_s_4194304[low]
+        value.resource, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.resource, length, raw, pad = _Q_s_4194304_long(wire, offset)
+            extent = 12 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.dom_xml = raw.decode()
-        offset += 12 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_prepare2_args", wire, start)
@@ -12472,23 +13360,29 @@ def read_remote_domain_migrate_prepare2_ret(
     start = offset
     try:
         value = new(RemoteDomainMigratePrepare2Ret)
-        length, raw, pad, flag = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, flag = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, flag = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cookie = raw
-        offset += 8 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.uri_out = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.uri_out = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -12509,29 +13403,36 @@ def read_remote_domain_migrate_finish2_args(
     start = offset
     try:
         value = new(RemoteDomainMigrateFinish2Args)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.dname = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cookie = raw
-        offset += 4 + length + len(pad)
-        length, raw, pad, value.flags, value.retcode = _s_Qi_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, value.flags, value.retcode = _s_Qi_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_Qi_4194304[low]
+        length, raw, pad, value.flags, value.retcode = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags, value.retcode = _s_Qi_4194304_long(wire, offset)
+            extent = 16 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.uri = raw.decode()
-        offset += 16 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_finish2_args", wire, start)
@@ -12551,13 +13452,16 @@ def read_remote_domain_migrate_finish2_ret(
     try:
         value = new(RemoteDomainMigrateFinish2Ret)
         value.ddom = ddom = new(RemoteNonnullDomain)
-        length, raw, pad, ddom.uuid, ddom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, ddom.uuid, ddom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, ddom.uuid, ddom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, ddom.uuid, ddom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         ddom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_finish2_ret", wire, start)
@@ -12583,22 +13487,28 @@ def read_remote_domain_migrate_prepare_tunnel_args(
         if flag == 0:
             value.dname = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.dname = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
-        value.resource, length, raw, pad = _Q_s_4194304.short[wire[offset + 11]](wire, offset)
-        if length != len(raw):
-            value.resource, length, raw, pad = _Q_s_4194304.long(wire, offset)
+        low = wire[offset + 11]
+        unpack, extent = _Q_s_4194304[low]
+        value.resource, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.resource, length, raw, pad = _Q_s_4194304_long(wire, offset)
+            extent = 12 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.dom_xml = raw.decode()
-        offset += 12 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_prepare_tunnel_args", wire, start)
@@ -12620,15 +13530,16 @@ def read_remote_domain_migrate_get_max_downtime_args(
     try:
         value = new(RemoteDomainMigrateGetMaxDowntimeArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_get_max_downtime_args", wire, start)
@@ -12638,17 +13549,14 @@ def decode_remote_domain_migrate_get_max_downtime_ret(
     data: Buffer,
 ) -> RemoteDomainMigrateGetMaxDowntimeRet:
     """struct remote_domain_migrate_get_max_downtime_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainMigrateGetMaxDowntimeRet
     try:
         value = new(RemoteDomainMigrateGetMaxDowntimeRet)
-        (value.downtime,) = _Q(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        (value.downtime,) = _Q_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_migrate_get_max_downtime_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_migrate_get_max_downtime_ret", data)
     return value
 
 
@@ -12683,17 +13591,18 @@ def read_remote_domain_migrate_set_max_downtime_args(
     try:
         value = new(RemoteDomainMigrateSetMaxDowntimeArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.downtime, value.flags = _s_16siQI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
+        low = wire[offset + 3]
+        unpack, extent = _s_16siQI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.downtime, value.flags = unpack(wire, offset)
+        if length != low:
             length, raw, pad, dom.uuid, dom.id, value.downtime, value.flags = (
-                _s_16siQI_4194304.long(wire, offset)
+                _s_16siQI_4194304_long(wire, offset)
             )
+            extent = 36 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 36 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_set_max_downtime_args", wire, start)
@@ -12715,15 +13624,16 @@ def read_remote_domain_migrate_get_max_speed_args(
     try:
         value = new(RemoteDomainMigrateGetMaxSpeedArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_get_max_speed_args", wire, start)
@@ -12733,17 +13643,14 @@ def decode_remote_domain_migrate_get_max_speed_ret(
     data: Buffer,
 ) -> RemoteDomainMigrateGetMaxSpeedRet:
     """struct remote_domain_migrate_get_max_speed_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainMigrateGetMaxSpeedRet
     try:
         value = new(RemoteDomainMigrateGetMaxSpeedRet)
-        (value.bandwidth,) = _Q(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        (value.bandwidth,) = _Q_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_migrate_get_max_speed_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_migrate_get_max_speed_ret", data)
     return value
 
 
@@ -12778,17 +13685,18 @@ def read_remote_domain_migrate_set_max_speed_args(
     try:
         value = new(RemoteDomainMigrateSetMaxSpeedArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.bandwidth, value.flags = _s_16siQI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
+        low = wire[offset + 3]
+        unpack, extent = _s_16siQI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.bandwidth, value.flags = unpack(wire, offset)
+        if length != low:
             length, raw, pad, dom.uuid, dom.id, value.bandwidth, value.flags = (
-                _s_16siQI_4194304.long(wire, offset)
+                _s_16siQI_4194304_long(wire, offset)
             )
+            extent = 36 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 36 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_set_max_speed_args", wire, start)
@@ -12810,15 +13718,16 @@ def read_remote_domain_migrate_get_compression_cache_args(
     try:
         value = new(RemoteDomainMigrateGetCompressionCacheArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_get_compression_cache_args", wire, start)
@@ -12828,17 +13737,14 @@ def decode_remote_domain_migrate_get_compression_cache_ret(
     data: Buffer,
 ) -> RemoteDomainMigrateGetCompressionCacheRet:
     """struct remote_domain_migrate_get_compression_cache_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainMigrateGetCompressionCacheRet
     try:
         value = new(RemoteDomainMigrateGetCompressionCacheRet)
-        (value.cache_size,) = _Q(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        (value.cache_size,) = _Q_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_migrate_get_compression_cache_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_migrate_get_compression_cache_ret", data)
     return value
 
 
@@ -12873,17 +13779,18 @@ def read_remote_domain_migrate_set_compression_cache_args(
     try:
         value = new(RemoteDomainMigrateSetCompressionCacheArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.cache_size, value.flags = _s_16siQI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
+        low = wire[offset + 3]
+        unpack, extent = _s_16siQI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.cache_size, value.flags = unpack(wire, offset)
+        if length != low:
             length, raw, pad, dom.uuid, dom.id, value.cache_size, value.flags = (
-                _s_16siQI_4194304.long(wire, offset)
+                _s_16siQI_4194304_long(wire, offset)
             )
+            extent = 36 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 36 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_set_compression_cache_args", wire, start)
@@ -12905,15 +13812,16 @@ def read_remote_domain_migrate_start_post_copy_args(
     try:
         value = new(RemoteDomainMigrateStartPostCopyArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_migrate_start_post_copy_args", wire, start)
@@ -12935,22 +13843,26 @@ def read_remote_domain_snapshot_create_xml_args(
     try:
         value = new(RemoteDomainSnapshotCreateXmlArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml_desc = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_snapshot_create_xml_args", wire, start)
@@ -12971,20 +13883,26 @@ def read_remote_domain_snapshot_create_xml_ret(
         value = new(RemoteDomainSnapshotCreateXmlRet)
         value.snap = snap = new(RemoteNonnullDomainSnapshot)
         snap.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         snap.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_snapshot_create_xml_ret", wire, start)
@@ -13007,22 +13925,26 @@ def read_remote_domain_snapshot_get_xml_desc_args(
         value = new(RemoteDomainSnapshotGetXmlDescArgs)
         value.snap = snap = new(RemoteNonnullDomainSnapshot)
         snap.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         snap.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_snapshot_get_xml_desc_args", wire, start)
@@ -13043,13 +13965,16 @@ def read_remote_domain_snapshot_get_xml_desc_ret(
     start = offset
     try:
         value = new(RemoteDomainSnapshotGetXmlDescRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_snapshot_get_xml_desc_ret", wire, start)
@@ -13069,17 +13994,18 @@ def read_remote_domain_list_all_snapshots_args(
     try:
         value = new(RemoteDomainListAllSnapshotsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.need_results, value.flags = (
-            _s_16siiI_4194304.short[wire[offset + 3]](wire, offset)
-        )
-        if length != len(raw):
+        low = wire[offset + 3]
+        unpack, extent = _s_16s2iI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.need_results, value.flags = unpack(wire, offset)
+        if length != low:
             length, raw, pad, dom.uuid, dom.id, value.need_results, value.flags = (
-                _s_16siiI_4194304.long(wire, offset)
+                _s_16s2iI_4194304_long(wire, offset)
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_list_all_snapshots_args", wire, start)
@@ -13127,24 +14053,28 @@ def read_remote_domain_snapshot_list_all_children_args(
         value = new(RemoteDomainSnapshotListAllChildrenArgs)
         value.snapshot = snapshot = new(RemoteNonnullDomainSnapshot)
         snapshot.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         snapshot.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, dom.uuid, dom.id, value.need_results, value.flags = (
-            _s_16siiI_4194304.short[wire[offset + 3]](wire, offset)
-        )
-        if length != len(raw):
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_16s2iI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.need_results, value.flags = unpack(wire, offset)
+        if length != low:
             length, raw, pad, dom.uuid, dom.id, value.need_results, value.flags = (
-                _s_16siiI_4194304.long(wire, offset)
+                _s_16s2iI_4194304_long(wire, offset)
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_snapshot_list_all_children_args", wire, start)
@@ -13191,15 +14121,16 @@ def read_remote_domain_snapshot_num_args(
     try:
         value = new(RemoteDomainSnapshotNumArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_snapshot_num_args", wire, start)
@@ -13207,17 +14138,14 @@ def read_remote_domain_snapshot_num_args(
 
 def decode_remote_domain_snapshot_num_ret(data: Buffer) -> RemoteDomainSnapshotNumRet:
     """struct remote_domain_snapshot_num_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainSnapshotNumRet
     try:
         value = new(RemoteDomainSnapshotNumRet)
-        (value.num,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.num,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_snapshot_num_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_snapshot_num_ret", data)
     return value
 
 
@@ -13252,17 +14180,18 @@ def read_remote_domain_snapshot_list_names_args(
     try:
         value = new(RemoteDomainSnapshotListNamesArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.maxnames, value.flags = _s_16siiI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
+        low = wire[offset + 3]
+        unpack, extent = _s_16s2iI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.maxnames, value.flags = unpack(wire, offset)
+        if length != low:
             length, raw, pad, dom.uuid, dom.id, value.maxnames, value.flags = (
-                _s_16siiI_4194304.long(wire, offset)
+                _s_16s2iI_4194304_long(wire, offset)
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_snapshot_list_names_args", wire, start)
@@ -13308,22 +14237,26 @@ def read_remote_domain_snapshot_num_children_args(
         value = new(RemoteDomainSnapshotNumChildrenArgs)
         value.snap = snap = new(RemoteNonnullDomainSnapshot)
         snap.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         snap.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_snapshot_num_children_args", wire, start)
@@ -13333,17 +14266,14 @@ def decode_remote_domain_snapshot_num_children_ret(
     data: Buffer,
 ) -> RemoteDomainSnapshotNumChildrenRet:
     """struct remote_domain_snapshot_num_children_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainSnapshotNumChildrenRet
     try:
         value = new(RemoteDomainSnapshotNumChildrenRet)
-        (value.num,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.num,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_snapshot_num_children_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_snapshot_num_children_ret", data)
     return value
 
 
@@ -13379,24 +14309,28 @@ def read_remote_domain_snapshot_list_children_names_args(
         value = new(RemoteDomainSnapshotListChildrenNamesArgs)
         value.snap = snap = new(RemoteNonnullDomainSnapshot)
         snap.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         snap.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, dom.uuid, dom.id, value.maxnames, value.flags = _s_16siiI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_16s2iI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.maxnames, value.flags = unpack(wire, offset)
+        if length != low:
             length, raw, pad, dom.uuid, dom.id, value.maxnames, value.flags = (
-                _s_16siiI_4194304.long(wire, offset)
+                _s_16s2iI_4194304_long(wire, offset)
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_snapshot_list_children_names_args", wire, start)
@@ -13443,22 +14377,26 @@ def read_remote_domain_snapshot_lookup_by_name_args(
     try:
         value = new(RemoteDomainSnapshotLookupByNameArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_snapshot_lookup_by_name_args", wire, start)
@@ -13481,20 +14419,26 @@ def read_remote_domain_snapshot_lookup_by_name_ret(
         value = new(RemoteDomainSnapshotLookupByNameRet)
         value.snap = snap = new(RemoteNonnullDomainSnapshot)
         snap.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         snap.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_snapshot_lookup_by_name_ret", wire, start)
@@ -13516,15 +14460,16 @@ def read_remote_domain_has_current_snapshot_args(
     try:
         value = new(RemoteDomainHasCurrentSnapshotArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_has_current_snapshot_args", wire, start)
@@ -13534,17 +14479,14 @@ def decode_remote_domain_has_current_snapshot_ret(
     data: Buffer,
 ) -> RemoteDomainHasCurrentSnapshotRet:
     """struct remote_domain_has_current_snapshot_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainHasCurrentSnapshotRet
     try:
         value = new(RemoteDomainHasCurrentSnapshotRet)
-        (value.result,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.result,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_has_current_snapshot_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_has_current_snapshot_ret", data)
     return value
 
 
@@ -13577,15 +14519,16 @@ def read_remote_domain_snapshot_current_args(
     try:
         value = new(RemoteDomainSnapshotCurrentArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_snapshot_current_args", wire, start)
@@ -13606,20 +14549,26 @@ def read_remote_domain_snapshot_current_ret(
         value = new(RemoteDomainSnapshotCurrentRet)
         value.snap = snap = new(RemoteNonnullDomainSnapshot)
         snap.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         snap.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_snapshot_current_ret", wire, start)
@@ -13642,22 +14591,26 @@ def read_remote_domain_snapshot_get_parent_args(
         value = new(RemoteDomainSnapshotGetParentArgs)
         value.snap = snap = new(RemoteNonnullDomainSnapshot)
         snap.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         snap.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_snapshot_get_parent_args", wire, start)
@@ -13678,20 +14631,26 @@ def read_remote_domain_snapshot_get_parent_ret(
         value = new(RemoteDomainSnapshotGetParentRet)
         value.snap = snap = new(RemoteNonnullDomainSnapshot)
         snap.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         snap.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_snapshot_get_parent_ret", wire, start)
@@ -13714,22 +14673,26 @@ def read_remote_domain_snapshot_is_current_args(
         value = new(RemoteDomainSnapshotIsCurrentArgs)
         value.snap = snap = new(RemoteNonnullDomainSnapshot)
         snap.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         snap.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_snapshot_is_current_args", wire, start)
@@ -13737,17 +14700,14 @@ def read_remote_domain_snapshot_is_current_args(
 
 def decode_remote_domain_snapshot_is_current_ret(data: Buffer) -> RemoteDomainSnapshotIsCurrentRet:
     """struct remote_domain_snapshot_is_current_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainSnapshotIsCurrentRet
     try:
         value = new(RemoteDomainSnapshotIsCurrentRet)
-        (value.current,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.current,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_snapshot_is_current_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_snapshot_is_current_ret", data)
     return value
 
 
@@ -13783,22 +14743,26 @@ def read_remote_domain_snapshot_has_metadata_args(
         value = new(RemoteDomainSnapshotHasMetadataArgs)
         value.snap = snap = new(RemoteNonnullDomainSnapshot)
         snap.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         snap.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_snapshot_has_metadata_args", wire, start)
@@ -13808,17 +14772,14 @@ def decode_remote_domain_snapshot_has_metadata_ret(
     data: Buffer,
 ) -> RemoteDomainSnapshotHasMetadataRet:
     """struct remote_domain_snapshot_has_metadata_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainSnapshotHasMetadataRet
     try:
         value = new(RemoteDomainSnapshotHasMetadataRet)
-        (value.metadata,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.metadata,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_snapshot_has_metadata_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_snapshot_has_metadata_ret", data)
     return value
 
 
@@ -13852,22 +14813,26 @@ def read_remote_domain_revert_to_snapshot_args(
         value = new(RemoteDomainRevertToSnapshotArgs)
         value.snap = snap = new(RemoteNonnullDomainSnapshot)
         snap.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         snap.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_revert_to_snapshot_args", wire, start)
@@ -13888,22 +14853,26 @@ def read_remote_domain_snapshot_delete_args(
         value = new(RemoteDomainSnapshotDeleteArgs)
         value.snap = snap = new(RemoteNonnullDomainSnapshot)
         snap.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         snap.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_snapshot_delete_args", wire, start)
@@ -13925,22 +14894,26 @@ def read_remote_domain_checkpoint_create_xml_args(
     try:
         value = new(RemoteDomainCheckpointCreateXmlArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml_desc = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_checkpoint_create_xml_args", wire, start)
@@ -13963,20 +14936,26 @@ def read_remote_domain_checkpoint_create_xml_ret(
         value = new(RemoteDomainCheckpointCreateXmlRet)
         value.checkpoint = checkpoint = new(RemoteNonnullDomainCheckpoint)
         checkpoint.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         checkpoint.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_checkpoint_create_xml_ret", wire, start)
@@ -13999,22 +14978,26 @@ def read_remote_domain_checkpoint_get_xml_desc_args(
         value = new(RemoteDomainCheckpointGetXmlDescArgs)
         value.checkpoint = checkpoint = new(RemoteNonnullDomainCheckpoint)
         checkpoint.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         checkpoint.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_checkpoint_get_xml_desc_args", wire, start)
@@ -14035,13 +15018,16 @@ def read_remote_domain_checkpoint_get_xml_desc_ret(
     start = offset
     try:
         value = new(RemoteDomainCheckpointGetXmlDescRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_checkpoint_get_xml_desc_ret", wire, start)
@@ -14063,17 +15049,18 @@ def read_remote_domain_list_all_checkpoints_args(
     try:
         value = new(RemoteDomainListAllCheckpointsArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.need_results, value.flags = (
-            _s_16siiI_4194304.short[wire[offset + 3]](wire, offset)
-        )
-        if length != len(raw):
+        low = wire[offset + 3]
+        unpack, extent = _s_16s2iI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.need_results, value.flags = unpack(wire, offset)
+        if length != low:
             length, raw, pad, dom.uuid, dom.id, value.need_results, value.flags = (
-                _s_16siiI_4194304.long(wire, offset)
+                _s_16s2iI_4194304_long(wire, offset)
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_list_all_checkpoints_args", wire, start)
@@ -14123,24 +15110,28 @@ def read_remote_domain_checkpoint_list_all_children_args(
         value = new(RemoteDomainCheckpointListAllChildrenArgs)
         value.checkpoint = checkpoint = new(RemoteNonnullDomainCheckpoint)
         checkpoint.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         checkpoint.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, dom.uuid, dom.id, value.need_results, value.flags = (
-            _s_16siiI_4194304.short[wire[offset + 3]](wire, offset)
-        )
-        if length != len(raw):
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_16s2iI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.need_results, value.flags = unpack(wire, offset)
+        if length != low:
             length, raw, pad, dom.uuid, dom.id, value.need_results, value.flags = (
-                _s_16siiI_4194304.long(wire, offset)
+                _s_16s2iI_4194304_long(wire, offset)
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_checkpoint_list_all_children_args", wire, start)
@@ -14189,22 +15180,26 @@ def read_remote_domain_checkpoint_lookup_by_name_args(
     try:
         value = new(RemoteDomainCheckpointLookupByNameArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_checkpoint_lookup_by_name_args", wire, start)
@@ -14227,20 +15222,26 @@ def read_remote_domain_checkpoint_lookup_by_name_ret(
         value = new(RemoteDomainCheckpointLookupByNameRet)
         value.checkpoint = checkpoint = new(RemoteNonnullDomainCheckpoint)
         checkpoint.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         checkpoint.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_checkpoint_lookup_by_name_ret", wire, start)
@@ -14263,22 +15264,26 @@ def read_remote_domain_checkpoint_get_parent_args(
         value = new(RemoteDomainCheckpointGetParentArgs)
         value.checkpoint = checkpoint = new(RemoteNonnullDomainCheckpoint)
         checkpoint.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         checkpoint.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_checkpoint_get_parent_args", wire, start)
@@ -14301,20 +15306,26 @@ def read_remote_domain_checkpoint_get_parent_ret(
         value = new(RemoteDomainCheckpointGetParentRet)
         value.parent = parent = new(RemoteNonnullDomainCheckpoint)
         parent.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         parent.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_checkpoint_get_parent_ret", wire, start)
@@ -14335,22 +15346,26 @@ def read_remote_domain_checkpoint_delete_args(
         value = new(RemoteDomainCheckpointDeleteArgs)
         value.checkpoint = checkpoint = new(RemoteNonnullDomainCheckpoint)
         checkpoint.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         checkpoint.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_checkpoint_delete_args", wire, start)
@@ -14370,32 +15385,39 @@ def read_remote_domain_backup_begin_args(
     try:
         value = new(RemoteDomainBackupBeginArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, flag = _16si_s_I_4194304.short[wire[offset + 23]](
-            wire, offset
-        )
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, flag = _16si_s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, flag = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, flag = _16si_s_I_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.backup_xml = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.checkpoint_xml = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.checkpoint_xml = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (value.flags,) = _I(wire, offset)
@@ -14419,15 +15441,16 @@ def read_remote_domain_backup_get_xml_desc_args(
     try:
         value = new(RemoteDomainBackupGetXmlDescArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_backup_get_xml_desc_args", wire, start)
@@ -14446,13 +15469,16 @@ def read_remote_domain_backup_get_xml_desc_ret(
     start = offset
     try:
         value = new(RemoteDomainBackupGetXmlDescRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_backup_get_xml_desc_ret", wire, start)
@@ -14474,17 +15500,18 @@ def read_remote_domain_agent_set_response_timeout_args(
     try:
         value = new(RemoteDomainAgentSetResponseTimeoutArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.timeout, value.flags = _s_16siiI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.timeout, value.flags = _s_16siiI_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_16s2iI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.timeout, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.timeout, value.flags = _s_16s2iI_4194304_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_agent_set_response_timeout_args", wire, start)
@@ -14494,17 +15521,14 @@ def decode_remote_domain_agent_set_response_timeout_ret(
     data: Buffer,
 ) -> RemoteDomainAgentSetResponseTimeoutRet:
     """struct remote_domain_agent_set_response_timeout_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainAgentSetResponseTimeoutRet
     try:
         value = new(RemoteDomainAgentSetResponseTimeoutRet)
-        (value.result,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.result,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_agent_set_response_timeout_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_agent_set_response_timeout_ret", data)
     return value
 
 
@@ -14537,15 +15561,16 @@ def read_remote_domain_get_hostname_args(
     try:
         value = new(RemoteDomainGetHostnameArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_hostname_args", wire, start)
@@ -14564,13 +15589,16 @@ def read_remote_domain_get_hostname_ret(
     start = offset
     try:
         value = new(RemoteDomainGetHostnameRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.hostname = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_hostname_ret", wire, start)
@@ -14590,17 +15618,18 @@ def read_remote_domain_get_guest_info_args(
     try:
         value = new(RemoteDomainGetGuestInfoArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.types, value.flags = _s_16siII_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.types, value.flags = _s_16siII_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_16si2I_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.types, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.types, value.flags = _s_16si2I_4194304_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_guest_info_args", wire, start)
@@ -14643,15 +15672,16 @@ def read_remote_domain_get_time_args(
     try:
         value = new(RemoteDomainGetTimeArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_time_args", wire, start)
@@ -14659,17 +15689,14 @@ def read_remote_domain_get_time_args(
 
 def decode_remote_domain_get_time_ret(data: Buffer) -> RemoteDomainGetTimeRet:
     """struct remote_domain_get_time_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainGetTimeRet
     try:
         value = new(RemoteDomainGetTimeRet)
-        value.seconds, value.nseconds = _qI(wire, 0)
-        offset = 12
-        if offset == len(wire):
-            return value
+        value.seconds, value.nseconds = _qI_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_get_time_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_get_time_ret", data)
     return value
 
 
@@ -14702,17 +15729,20 @@ def read_remote_domain_set_time_args(
     try:
         value = new(RemoteDomainSetTimeArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.seconds, value.nseconds, value.flags = (
-            _s_16siqII_4194304.short[wire[offset + 3]](wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siq2I_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.seconds, value.nseconds, value.flags = unpack(
+            wire, offset
         )
-        if length != len(raw):
+        if length != low:
             length, raw, pad, dom.uuid, dom.id, value.seconds, value.nseconds, value.flags = (
-                _s_16siqII_4194304.long(wire, offset)
+                _s_16siq2I_4194304_long(wire, offset)
             )
+            extent = 40 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 40 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_set_time_args", wire, start)
@@ -14732,15 +15762,16 @@ def read_remote_domain_get_guest_vcpus_args(
     try:
         value = new(RemoteDomainGetGuestVcpusArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_guest_vcpus_args", wire, start)
@@ -14783,24 +15814,28 @@ def read_remote_domain_set_guest_vcpus_args(
     try:
         value = new(RemoteDomainSetGuestVcpusArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.state, value.flags = _16si_s_iI_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, value.state, value.flags = _16si_s_iI_4194304.long(
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_iI_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.state, value.flags = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, value.state, value.flags = _16si_s_iI_4194304_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.cpumap = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_set_guest_vcpus_args", wire, start)
@@ -14820,25 +15855,29 @@ def read_remote_domain_set_user_password_args(
     try:
         value = new(RemoteDomainSetUserPasswordArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.user = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.user = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_2,) = _I(wire, offset)
@@ -14846,13 +15885,16 @@ def read_remote_domain_set_user_password_args(
         if flag_2 == 0:
             value.password = None
         elif flag_2 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.password = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (value.flags,) = _I(wire, offset)
@@ -14878,22 +15920,26 @@ def read_remote_domain_authorized_ssh_keys_get_args(
     try:
         value = new(RemoteDomainAuthorizedSshKeysGetArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.user = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_authorized_ssh_keys_get_args", wire, start)
@@ -14940,22 +15986,26 @@ def read_remote_domain_authorized_ssh_keys_set_args(
     try:
         value = new(RemoteDomainAuthorizedSshKeysSetArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, count = _16si_s_I_4194304.short[wire[offset + 23]](
-            wire, offset
-        )
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, count = _16si_s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, count = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, count = _16si_s_I_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.user = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if count > 2048:
             raise Irregular
         value.keys, offset = _read_each_remote_nonnull_string(wire, offset, count)
@@ -14977,27 +16027,36 @@ def read_remote_domain_fsinfo(data: Buffer, offset: int) -> tuple[RemoteDomainFs
     start = offset
     try:
         value = new(RemoteDomainFsinfo)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.mountpoint = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, count = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, count = _s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, count = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, count = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.fstype = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         if count > 256:
             raise Irregular
         value.dev_aliases, offset = _read_each_remote_nonnull_string(wire, offset, count)
@@ -15020,15 +16079,16 @@ def read_remote_domain_get_fsinfo_args(
     try:
         value = new(RemoteDomainGetFsinfoArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_get_fsinfo_args", wire, start)
@@ -15073,15 +16133,16 @@ def read_remote_domain_fsfreeze_args(
     try:
         value = new(RemoteDomainFsfreezeArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, count = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if count > 256:
             raise Irregular
         value.mountpoints, offset = _read_each_remote_nonnull_string(wire, offset, count)
@@ -15094,17 +16155,14 @@ def read_remote_domain_fsfreeze_args(
 
 def decode_remote_domain_fsfreeze_ret(data: Buffer) -> RemoteDomainFsfreezeRet:
     """struct remote_domain_fsfreeze_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainFsfreezeRet
     try:
         value = new(RemoteDomainFsfreezeRet)
-        (value.filesystems,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.filesystems,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_fsfreeze_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_fsfreeze_ret", data)
     return value
 
 
@@ -15135,15 +16193,16 @@ def read_remote_domain_fsthaw_args(data: Buffer, offset: int) -> tuple[RemoteDom
     try:
         value = new(RemoteDomainFsthawArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, count = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, count = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if count > 256:
             raise Irregular
         value.mountpoints, offset = _read_each_remote_nonnull_string(wire, offset, count)
@@ -15156,17 +16215,14 @@ def read_remote_domain_fsthaw_args(data: Buffer, offset: int) -> tuple[RemoteDom
 
 def decode_remote_domain_fsthaw_ret(data: Buffer) -> RemoteDomainFsthawRet:
     """struct remote_domain_fsthaw_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteDomainFsthawRet
     try:
         value = new(RemoteDomainFsthawRet)
-        (value.filesystems,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.filesystems,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_domain_fsthaw_ret", wire)
+    value = walk_decode(SHAPES, "remote_domain_fsthaw_ret", data)
     return value
 
 
@@ -15195,25 +16251,29 @@ def read_remote_domain_fstrim_args(data: Buffer, offset: int) -> tuple[RemoteDom
     try:
         value = new(RemoteDomainFstrimArgs)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.mount_point = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.mount_point = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         value.minimum, value.flags = _QI(wire, offset)
@@ -15227,17 +16287,14 @@ def decode_remote_connect_domain_event_register_ret(
     data: Buffer,
 ) -> RemoteConnectDomainEventRegisterRet:
     """struct remote_connect_domain_event_register_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectDomainEventRegisterRet
     try:
         value = new(RemoteConnectDomainEventRegisterRet)
-        (value.cb_registered,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.cb_registered,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_domain_event_register_ret", wire)
+    value = walk_decode(SHAPES, "remote_connect_domain_event_register_ret", data)
     return value
 
 
@@ -15260,17 +16317,14 @@ def decode_remote_connect_domain_event_deregister_ret(
     data: Buffer,
 ) -> RemoteConnectDomainEventDeregisterRet:
     """struct remote_connect_domain_event_deregister_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectDomainEventDeregisterRet
     try:
         value = new(RemoteConnectDomainEventDeregisterRet)
-        (value.cb_registered,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.cb_registered,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_domain_event_deregister_ret", wire)
+    value = walk_decode(SHAPES, "remote_connect_domain_event_deregister_ret", data)
     return value
 
 
@@ -15293,17 +16347,14 @@ def decode_remote_connect_domain_event_register_any_args(
     data: Buffer,
 ) -> RemoteConnectDomainEventRegisterAnyArgs:
     """struct remote_connect_domain_event_register_any_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectDomainEventRegisterAnyArgs
     try:
         value = new(RemoteConnectDomainEventRegisterAnyArgs)
-        (value.event_id,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.event_id,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_domain_event_register_any_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_domain_event_register_any_args", data)
     return value
 
 
@@ -15326,17 +16377,14 @@ def decode_remote_connect_domain_event_deregister_any_args(
     data: Buffer,
 ) -> RemoteConnectDomainEventDeregisterAnyArgs:
     """struct remote_connect_domain_event_deregister_any_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectDomainEventDeregisterAnyArgs
     try:
         value = new(RemoteConnectDomainEventDeregisterAnyArgs)
-        (value.event_id,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.event_id,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_domain_event_deregister_any_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_domain_event_deregister_any_args", data)
     return value
 
 
@@ -15369,17 +16417,18 @@ def read_remote_domain_event_lifecycle_msg(
     try:
         value = new(RemoteDomainEventLifecycleMsg)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.event, value.detail = _s_16siii_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.event, value.detail = _s_16siii_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_16s3i_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.event, value.detail = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.event, value.detail = _s_16s3i_4194304_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_lifecycle_msg", wire, start)
@@ -15399,13 +16448,16 @@ def read_remote_domain_event_reboot_msg(
     try:
         value = new(RemoteDomainEventRebootMsg)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_reboot_msg", wire, start)
@@ -15425,15 +16477,16 @@ def read_remote_domain_event_rtc_change_msg(
     try:
         value = new(RemoteDomainEventRtcChangeMsg)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.offset = _s_16siq_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.offset = _s_16siq_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siq_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.offset = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.offset = _s_16siq_4194304_long(wire, offset)
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_rtc_change_msg", wire, start)
@@ -15453,15 +16506,16 @@ def read_remote_domain_event_watchdog_msg(
     try:
         value = new(RemoteDomainEventWatchdogMsg)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.action = _s_16sii_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.action = _s_16sii_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s2i_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.action = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.action = _s_16s2i_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_watchdog_msg", wire, start)
@@ -15481,27 +16535,36 @@ def read_remote_domain_event_io_error_msg(
     try:
         value = new(RemoteDomainEventIoErrorMsg)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.short[wire[offset + 23]](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_4194304[low]
+        dom.uuid, dom.id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.src_path = raw.decode()
-        offset += 24 + length + len(pad)
-        length, raw, pad, value.action = _s_i_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.action = _s_i_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_i_4194304[low]
+        length, raw, pad, value.action = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.action = _s_i_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.dev_alias = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_io_error_msg", wire, start)
@@ -15513,20 +16576,26 @@ def decode_remote_domain_event_graphics_address(data: Buffer) -> RemoteDomainEve
     value: RemoteDomainEventGraphicsAddress
     try:
         value = new(RemoteDomainEventGraphicsAddress)
-        value.family, length, raw, pad = _i_s_4194304.short[wire[7]](wire, 0)
-        if length != len(raw):
-            value.family, length, raw, pad = _i_s_4194304.long(wire, 0)
+        low = wire[7]
+        unpack, extent = _i_s_4194304[low]
+        value.family, length, raw, pad = unpack(wire, 0)
+        if length != low:
+            value.family, length, raw, pad = _i_s_4194304_long(wire, 0)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.node = raw.decode()
-        offset = 8 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset = extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.service = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -15543,20 +16612,26 @@ def read_remote_domain_event_graphics_address(
     start = offset
     try:
         value = new(RemoteDomainEventGraphicsAddress)
-        value.family, length, raw, pad = _i_s_4194304.short[wire[offset + 7]](wire, offset)
-        if length != len(raw):
-            value.family, length, raw, pad = _i_s_4194304.long(wire, offset)
+        low = wire[offset + 7]
+        unpack, extent = _i_s_4194304[low]
+        value.family, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.family, length, raw, pad = _i_s_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.node = raw.decode()
-        offset += 8 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.service = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_graphics_address", wire, start)
@@ -15568,20 +16643,26 @@ def decode_remote_domain_event_graphics_identity(data: Buffer) -> RemoteDomainEv
     value: RemoteDomainEventGraphicsIdentity
     try:
         value = new(RemoteDomainEventGraphicsIdentity)
-        length, raw, pad = _s_4194304.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, 0)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, 0)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.type = raw.decode()
-        offset = 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset = extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -15598,20 +16679,26 @@ def read_remote_domain_event_graphics_identity(
     start = offset
     try:
         value = new(RemoteDomainEventGraphicsIdentity)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.type = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_graphics_identity", wire, start)
@@ -15632,53 +16719,69 @@ def read_remote_domain_event_graphics_msg(
         value = new(RemoteDomainEventGraphicsMsg)
         value.dom = dom = new(RemoteNonnullDomain)
         value.local = local = new(RemoteDomainEventGraphicsAddress)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, value.phase, local.family, length, raw, pad = _16siii_s_4194304.short[
-            wire[offset + 31]
-        ](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, value.phase, local.family, length, raw, pad = _16siii_s_4194304.long(
+        offset += extent
+        low = wire[offset + 31]
+        unpack, extent = _16s3i_s_4194304[low]
+        dom.uuid, dom.id, value.phase, local.family, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, value.phase, local.family, length, raw, pad = _16s3i_s_4194304_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         local.node = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         value.remote = remote = new(RemoteDomainEventGraphicsAddress)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         local.service = raw.decode()
-        offset += 4 + length + len(pad)
-        remote.family, length, raw, pad = _i_s_4194304.short[wire[offset + 7]](wire, offset)
-        if length != len(raw):
-            remote.family, length, raw, pad = _i_s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 7]
+        unpack, extent = _i_s_4194304[low]
+        remote.family, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            remote.family, length, raw, pad = _i_s_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         remote.node = raw.decode()
-        offset += 8 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         remote.service = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, count = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, count = _s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, count = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, count = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.auth_scheme = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         if count > 20:
             raise Irregular
         value.subject, offset = _read_each_remote_domain_event_graphics_identity(
@@ -15705,34 +16808,46 @@ def read_remote_domain_event_io_error_reason_msg(
     try:
         value = new(RemoteDomainEventIoErrorReasonMsg)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.short[wire[offset + 23]](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_4194304[low]
+        dom.uuid, dom.id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.src_path = raw.decode()
-        offset += 24 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.dev_alias = raw.decode()
-        offset += 4 + length + len(pad)
-        value.action, length, raw, pad = _i_s_4194304.short[wire[offset + 7]](wire, offset)
-        if length != len(raw):
-            value.action, length, raw, pad = _i_s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 7]
+        unpack, extent = _i_s_4194304[low]
+        value.action, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.action, length, raw, pad = _i_s_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.reason = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_io_error_reason_msg", wire, start)
@@ -15752,13 +16867,16 @@ def read_remote_domain_event_control_error_msg(
     try:
         value = new(RemoteDomainEventControlErrorMsg)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_control_error_msg", wire, start)
@@ -15778,24 +16896,28 @@ def read_remote_domain_event_block_job_msg(
     try:
         value = new(RemoteDomainEventBlockJobMsg)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.type, value.status = _16si_s_ii_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, value.type, value.status = _16si_s_ii_4194304.long(
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_2i_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.type, value.status = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, value.type, value.status = _16si_s_2i_4194304_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_block_job_msg", wire, start)
@@ -15815,25 +16937,29 @@ def read_remote_domain_event_disk_change_msg(
     try:
         value = new(RemoteDomainEventDiskChangeMsg)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, flag = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.old_src_path = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.old_src_path = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_2,) = _I(wire, offset)
@@ -15841,22 +16967,28 @@ def read_remote_domain_event_disk_change_msg(
         if flag_2 == 0:
             value.new_src_path = None
         elif flag_2 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.new_src_path = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
-        length, raw, pad, value.reason = _s_i_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.reason = _s_i_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_i_4194304[low]
+        length, raw, pad, value.reason = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.reason = _s_i_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.dev_alias = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_disk_change_msg", wire, start)
@@ -15876,22 +17008,26 @@ def read_remote_domain_event_tray_change_msg(
     try:
         value = new(RemoteDomainEventTrayChangeMsg)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.reason = _16si_s_i_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, value.reason = _16si_s_i_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_i_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.reason = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, value.reason = _16si_s_i_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.dev_alias = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_tray_change_msg", wire, start)
@@ -15911,13 +17047,16 @@ def read_remote_domain_event_pmwakeup_msg(
     try:
         value = new(RemoteDomainEventPmwakeupMsg)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_pmwakeup_msg", wire, start)
@@ -15937,13 +17076,16 @@ def read_remote_domain_event_pmsuspend_msg(
     try:
         value = new(RemoteDomainEventPmsuspendMsg)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_pmsuspend_msg", wire, start)
@@ -15965,15 +17107,16 @@ def read_remote_domain_event_balloon_change_msg(
     try:
         value = new(RemoteDomainEventBalloonChangeMsg)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id, value.actual = _s_16siQ_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id, value.actual = _s_16siQ_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siQ_4194304[low]
+        length, raw, pad, dom.uuid, dom.id, value.actual = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id, value.actual = _s_16siQ_4194304_long(wire, offset)
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_balloon_change_msg", wire, start)
@@ -15995,13 +17138,16 @@ def read_remote_domain_event_pmsuspend_disk_msg(
     try:
         value = new(RemoteDomainEventPmsuspendDiskMsg)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_pmsuspend_disk_msg", wire, start)
@@ -16023,20 +17169,26 @@ def read_remote_domain_event_device_removed_msg(
     try:
         value = new(RemoteDomainEventDeviceRemovedMsg)
         value.dom = dom = new(RemoteNonnullDomain)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 4 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.short[wire[offset + 23]](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_4194304[low]
+        dom.uuid, dom.id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.dev_alias = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_device_removed_msg", wire, start)
@@ -16063,15 +17215,16 @@ def read_remote_connect_domain_event_callback_register_any_args(
             value.dom = None
         elif flag == 1:
             value.dom = dom = new(RemoteNonnullDomain)
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](
-                wire, offset
-            )
-            if length != len(raw):
-                length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_16si_4194304[low]
+            length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+            if length != low:
+                length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+                extent = 24 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             dom.name = raw.decode()
-            offset += 24 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -16085,17 +17238,14 @@ def decode_remote_connect_domain_event_callback_register_any_ret(
     data: Buffer,
 ) -> RemoteConnectDomainEventCallbackRegisterAnyRet:
     """struct remote_connect_domain_event_callback_register_any_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectDomainEventCallbackRegisterAnyRet
     try:
         value = new(RemoteConnectDomainEventCallbackRegisterAnyRet)
-        (value.callback_id,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.callback_id,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_domain_event_callback_register_any_ret", wire)
+    value = walk_decode(SHAPES, "remote_connect_domain_event_callback_register_any_ret", data)
     return value
 
 
@@ -16120,17 +17270,14 @@ def decode_remote_connect_domain_event_callback_deregister_any_args(
     data: Buffer,
 ) -> RemoteConnectDomainEventCallbackDeregisterAnyArgs:
     """struct remote_connect_domain_event_callback_deregister_any_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectDomainEventCallbackDeregisterAnyArgs
     try:
         value = new(RemoteConnectDomainEventCallbackDeregisterAnyArgs)
-        (value.callback_id,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.callback_id,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_domain_event_callback_deregister_any_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_domain_event_callback_deregister_any_args", data)
     return value
 
 
@@ -16168,17 +17315,20 @@ def read_remote_domain_event_callback_lifecycle_msg(
         value = new(RemoteDomainEventCallbackLifecycleMsg)
         value.msg = msg = new(RemoteDomainEventLifecycleMsg)
         msg.dom = dom = new(RemoteNonnullDomain)
-        value.callback_id, length, raw, pad, dom.uuid, dom.id, msg.event, msg.detail = (
-            _i_s_16siii_4194304.short[wire[offset + 7]](wire, offset)
+        low = wire[offset + 7]
+        unpack, extent = _i_s_16s3i_4194304[low]
+        value.callback_id, length, raw, pad, dom.uuid, dom.id, msg.event, msg.detail = unpack(
+            wire, offset
         )
-        if length != len(raw):
+        if length != low:
             value.callback_id, length, raw, pad, dom.uuid, dom.id, msg.event, msg.detail = (
-                _i_s_16siii_4194304.long(wire, offset)
+                _i_s_16s3i_4194304_long(wire, offset)
             )
+            extent = 36 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 36 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_callback_lifecycle_msg", wire, start)
@@ -16201,17 +17351,18 @@ def read_remote_domain_event_callback_reboot_msg(
         value = new(RemoteDomainEventCallbackRebootMsg)
         value.msg = msg = new(RemoteDomainEventRebootMsg)
         msg.dom = dom = new(RemoteNonnullDomain)
-        value.callback_id, length, raw, pad, dom.uuid, dom.id = _i_s_16si_4194304.short[
-            wire[offset + 7]
-        ](wire, offset)
-        if length != len(raw):
-            value.callback_id, length, raw, pad, dom.uuid, dom.id = _i_s_16si_4194304.long(
+        low = wire[offset + 7]
+        unpack, extent = _i_s_16si_4194304[low]
+        value.callback_id, length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            value.callback_id, length, raw, pad, dom.uuid, dom.id = _i_s_16si_4194304_long(
                 wire, offset
             )
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_callback_reboot_msg", wire, start)
@@ -16234,17 +17385,18 @@ def read_remote_domain_event_callback_rtc_change_msg(
         value = new(RemoteDomainEventCallbackRtcChangeMsg)
         value.msg = msg = new(RemoteDomainEventRtcChangeMsg)
         msg.dom = dom = new(RemoteNonnullDomain)
-        value.callback_id, length, raw, pad, dom.uuid, dom.id, msg.offset = (
-            _i_s_16siq_4194304.short[wire[offset + 7]](wire, offset)
-        )
-        if length != len(raw):
+        low = wire[offset + 7]
+        unpack, extent = _i_s_16siq_4194304[low]
+        value.callback_id, length, raw, pad, dom.uuid, dom.id, msg.offset = unpack(wire, offset)
+        if length != low:
             value.callback_id, length, raw, pad, dom.uuid, dom.id, msg.offset = (
-                _i_s_16siq_4194304.long(wire, offset)
+                _i_s_16siq_4194304_long(wire, offset)
             )
+            extent = 36 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 36 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_callback_rtc_change_msg", wire, start)
@@ -16267,17 +17419,18 @@ def read_remote_domain_event_callback_watchdog_msg(
         value = new(RemoteDomainEventCallbackWatchdogMsg)
         value.msg = msg = new(RemoteDomainEventWatchdogMsg)
         msg.dom = dom = new(RemoteNonnullDomain)
-        value.callback_id, length, raw, pad, dom.uuid, dom.id, msg.action = (
-            _i_s_16sii_4194304.short[wire[offset + 7]](wire, offset)
-        )
-        if length != len(raw):
+        low = wire[offset + 7]
+        unpack, extent = _i_s_16s2i_4194304[low]
+        value.callback_id, length, raw, pad, dom.uuid, dom.id, msg.action = unpack(wire, offset)
+        if length != low:
             value.callback_id, length, raw, pad, dom.uuid, dom.id, msg.action = (
-                _i_s_16sii_4194304.long(wire, offset)
+                _i_s_16s2i_4194304_long(wire, offset)
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_callback_watchdog_msg", wire, start)
@@ -16300,27 +17453,36 @@ def read_remote_domain_event_callback_io_error_msg(
         value = new(RemoteDomainEventCallbackIoErrorMsg)
         value.msg = msg = new(RemoteDomainEventIoErrorMsg)
         msg.dom = dom = new(RemoteNonnullDomain)
-        value.callback_id, length, raw, pad = _i_s_4194304.short[wire[offset + 7]](wire, offset)
-        if length != len(raw):
-            value.callback_id, length, raw, pad = _i_s_4194304.long(wire, offset)
+        low = wire[offset + 7]
+        unpack, extent = _i_s_4194304[low]
+        value.callback_id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.callback_id, length, raw, pad = _i_s_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 8 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.short[wire[offset + 23]](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_4194304[low]
+        dom.uuid, dom.id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         msg.src_path = raw.decode()
-        offset += 24 + length + len(pad)
-        length, raw, pad, msg.action = _s_i_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, msg.action = _s_i_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_i_4194304[low]
+        length, raw, pad, msg.action = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, msg.action = _s_i_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         msg.dev_alias = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_callback_io_error_msg", wire, start)
@@ -16366,34 +17528,46 @@ def read_remote_domain_event_callback_io_error_reason_msg(
         value = new(RemoteDomainEventCallbackIoErrorReasonMsg)
         value.msg = msg = new(RemoteDomainEventIoErrorReasonMsg)
         msg.dom = dom = new(RemoteNonnullDomain)
-        value.callback_id, length, raw, pad = _i_s_4194304.short[wire[offset + 7]](wire, offset)
-        if length != len(raw):
-            value.callback_id, length, raw, pad = _i_s_4194304.long(wire, offset)
+        low = wire[offset + 7]
+        unpack, extent = _i_s_4194304[low]
+        value.callback_id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.callback_id, length, raw, pad = _i_s_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 8 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.short[wire[offset + 23]](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_4194304[low]
+        dom.uuid, dom.id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         msg.src_path = raw.decode()
-        offset += 24 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         msg.dev_alias = raw.decode()
-        offset += 4 + length + len(pad)
-        msg.action, length, raw, pad = _i_s_4194304.short[wire[offset + 7]](wire, offset)
-        if length != len(raw):
-            msg.action, length, raw, pad = _i_s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 7]
+        unpack, extent = _i_s_4194304[low]
+        msg.action, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            msg.action, length, raw, pad = _i_s_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         msg.reason = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_callback_io_error_reason_msg", wire, start)
@@ -16416,17 +17590,18 @@ def read_remote_domain_event_callback_control_error_msg(
         value = new(RemoteDomainEventCallbackControlErrorMsg)
         value.msg = msg = new(RemoteDomainEventControlErrorMsg)
         msg.dom = dom = new(RemoteNonnullDomain)
-        value.callback_id, length, raw, pad, dom.uuid, dom.id = _i_s_16si_4194304.short[
-            wire[offset + 7]
-        ](wire, offset)
-        if length != len(raw):
-            value.callback_id, length, raw, pad, dom.uuid, dom.id = _i_s_16si_4194304.long(
+        low = wire[offset + 7]
+        unpack, extent = _i_s_16si_4194304[low]
+        value.callback_id, length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
+            value.callback_id, length, raw, pad, dom.uuid, dom.id = _i_s_16si_4194304_long(
                 wire, offset
             )
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_callback_control_error_msg", wire, start)
@@ -16449,24 +17624,28 @@ def read_remote_domain_event_callback_block_job_msg(
         value = new(RemoteDomainEventCallbackBlockJobMsg)
         value.msg = msg = new(RemoteDomainEventBlockJobMsg)
         msg.dom = dom = new(RemoteNonnullDomain)
-        value.callback_id, length, raw, pad = _i_s_4194304.short[wire[offset + 7]](wire, offset)
-        if length != len(raw):
-            value.callback_id, length, raw, pad = _i_s_4194304.long(wire, offset)
+        low = wire[offset + 7]
+        unpack, extent = _i_s_4194304[low]
+        value.callback_id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.callback_id, length, raw, pad = _i_s_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 8 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, msg.type, msg.status = _16si_s_ii_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, msg.type, msg.status = _16si_s_ii_4194304.long(
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_2i_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, msg.type, msg.status = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, msg.type, msg.status = _16si_s_2i_4194304_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         msg.path = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_callback_block_job_msg", wire, start)
@@ -16512,22 +17691,26 @@ def read_remote_domain_event_callback_tray_change_msg(
         value = new(RemoteDomainEventCallbackTrayChangeMsg)
         value.msg = msg = new(RemoteDomainEventTrayChangeMsg)
         msg.dom = dom = new(RemoteNonnullDomain)
-        value.callback_id, length, raw, pad = _i_s_4194304.short[wire[offset + 7]](wire, offset)
-        if length != len(raw):
-            value.callback_id, length, raw, pad = _i_s_4194304.long(wire, offset)
+        low = wire[offset + 7]
+        unpack, extent = _i_s_4194304[low]
+        value.callback_id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.callback_id, length, raw, pad = _i_s_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 8 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, msg.reason = _16si_s_i_4194304.short[wire[offset + 23]](
-            wire, offset
-        )
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, msg.reason = _16si_s_i_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_i_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, msg.reason = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, msg.reason = _16si_s_i_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         msg.dev_alias = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_callback_tray_change_msg", wire, start)
@@ -16550,17 +17733,18 @@ def read_remote_domain_event_callback_pmwakeup_msg(
         value = new(RemoteDomainEventCallbackPmwakeupMsg)
         value.msg = msg = new(RemoteDomainEventPmwakeupMsg)
         msg.dom = dom = new(RemoteNonnullDomain)
-        value.callback_id, value.reason, length, raw, pad, dom.uuid, dom.id = (
-            _ii_s_16si_4194304.short[wire[offset + 11]](wire, offset)
-        )
-        if length != len(raw):
+        low = wire[offset + 11]
+        unpack, extent = _2i_s_16si_4194304[low]
+        value.callback_id, value.reason, length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
             value.callback_id, value.reason, length, raw, pad, dom.uuid, dom.id = (
-                _ii_s_16si_4194304.long(wire, offset)
+                _2i_s_16si_4194304_long(wire, offset)
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_callback_pmwakeup_msg", wire, start)
@@ -16583,17 +17767,18 @@ def read_remote_domain_event_callback_pmsuspend_msg(
         value = new(RemoteDomainEventCallbackPmsuspendMsg)
         value.msg = msg = new(RemoteDomainEventPmsuspendMsg)
         msg.dom = dom = new(RemoteNonnullDomain)
-        value.callback_id, value.reason, length, raw, pad, dom.uuid, dom.id = (
-            _ii_s_16si_4194304.short[wire[offset + 11]](wire, offset)
-        )
-        if length != len(raw):
+        low = wire[offset + 11]
+        unpack, extent = _2i_s_16si_4194304[low]
+        value.callback_id, value.reason, length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
             value.callback_id, value.reason, length, raw, pad, dom.uuid, dom.id = (
-                _ii_s_16si_4194304.long(wire, offset)
+                _2i_s_16si_4194304_long(wire, offset)
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_callback_pmsuspend_msg", wire, start)
@@ -16616,17 +17801,18 @@ def read_remote_domain_event_callback_balloon_change_msg(
         value = new(RemoteDomainEventCallbackBalloonChangeMsg)
         value.msg = msg = new(RemoteDomainEventBalloonChangeMsg)
         msg.dom = dom = new(RemoteNonnullDomain)
-        value.callback_id, length, raw, pad, dom.uuid, dom.id, msg.actual = (
-            _i_s_16siQ_4194304.short[wire[offset + 7]](wire, offset)
-        )
-        if length != len(raw):
+        low = wire[offset + 7]
+        unpack, extent = _i_s_16siQ_4194304[low]
+        value.callback_id, length, raw, pad, dom.uuid, dom.id, msg.actual = unpack(wire, offset)
+        if length != low:
             value.callback_id, length, raw, pad, dom.uuid, dom.id, msg.actual = (
-                _i_s_16siQ_4194304.long(wire, offset)
+                _i_s_16siQ_4194304_long(wire, offset)
             )
+            extent = 36 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 36 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_callback_balloon_change_msg", wire, start)
@@ -16649,17 +17835,18 @@ def read_remote_domain_event_callback_pmsuspend_disk_msg(
         value = new(RemoteDomainEventCallbackPmsuspendDiskMsg)
         value.msg = msg = new(RemoteDomainEventPmsuspendDiskMsg)
         msg.dom = dom = new(RemoteNonnullDomain)
-        value.callback_id, value.reason, length, raw, pad, dom.uuid, dom.id = (
-            _ii_s_16si_4194304.short[wire[offset + 11]](wire, offset)
-        )
-        if length != len(raw):
+        low = wire[offset + 11]
+        unpack, extent = _2i_s_16si_4194304[low]
+        value.callback_id, value.reason, length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+        if length != low:
             value.callback_id, value.reason, length, raw, pad, dom.uuid, dom.id = (
-                _ii_s_16si_4194304.long(wire, offset)
+                _2i_s_16si_4194304_long(wire, offset)
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_callback_pmsuspend_disk_msg", wire, start)
@@ -16682,20 +17869,26 @@ def read_remote_domain_event_callback_device_removed_msg(
         value = new(RemoteDomainEventCallbackDeviceRemovedMsg)
         value.msg = msg = new(RemoteDomainEventDeviceRemovedMsg)
         msg.dom = dom = new(RemoteNonnullDomain)
-        value.callback_id, length, raw, pad = _i_s_4194304.short[wire[offset + 7]](wire, offset)
-        if length != len(raw):
-            value.callback_id, length, raw, pad = _i_s_4194304.long(wire, offset)
+        low = wire[offset + 7]
+        unpack, extent = _i_s_4194304[low]
+        value.callback_id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.callback_id, length, raw, pad = _i_s_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 8 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.short[wire[offset + 23]](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_4194304[low]
+        dom.uuid, dom.id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         msg.dev_alias = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_callback_device_removed_msg", wire, start)
@@ -16715,24 +17908,28 @@ def read_remote_domain_event_block_job_2_msg(
     try:
         value = new(RemoteDomainEventBlockJob2Msg)
         value.dom = dom = new(RemoteNonnullDomain)
-        value.callback_id, length, raw, pad = _i_s_4194304.short[wire[offset + 7]](wire, offset)
-        if length != len(raw):
-            value.callback_id, length, raw, pad = _i_s_4194304.long(wire, offset)
+        low = wire[offset + 7]
+        unpack, extent = _i_s_4194304[low]
+        value.callback_id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.callback_id, length, raw, pad = _i_s_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 8 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.type, value.status = _16si_s_ii_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, value.type, value.status = _16si_s_ii_4194304.long(
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_2i_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.type, value.status = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, value.type, value.status = _16si_s_2i_4194304_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.dst = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_block_job_2_msg", wire, start)
@@ -16754,17 +17951,18 @@ def read_remote_domain_event_callback_tunable_msg(
     try:
         value = new(RemoteDomainEventCallbackTunableMsg)
         value.dom = dom = new(RemoteNonnullDomain)
-        value.callback_id, length, raw, pad, dom.uuid, dom.id, count = _i_s_16siI_4194304.short[
-            wire[offset + 7]
-        ](wire, offset)
-        if length != len(raw):
-            value.callback_id, length, raw, pad, dom.uuid, dom.id, count = _i_s_16siI_4194304.long(
+        low = wire[offset + 7]
+        unpack, extent = _i_s_16siI_4194304[low]
+        value.callback_id, length, raw, pad, dom.uuid, dom.id, count = unpack(wire, offset)
+        if length != low:
+            value.callback_id, length, raw, pad, dom.uuid, dom.id, count = _i_s_16siI_4194304_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         if count > 2048:
             raise Irregular
         value.params, offset = _read_each_remote_typed_param(wire, offset, count)
@@ -16789,17 +17987,20 @@ def read_remote_domain_event_callback_agent_lifecycle_msg(
     try:
         value = new(RemoteDomainEventCallbackAgentLifecycleMsg)
         value.dom = dom = new(RemoteNonnullDomain)
-        value.callback_id, length, raw, pad, dom.uuid, dom.id, value.state, value.reason = (
-            _i_s_16siii_4194304.short[wire[offset + 7]](wire, offset)
+        low = wire[offset + 7]
+        unpack, extent = _i_s_16s3i_4194304[low]
+        value.callback_id, length, raw, pad, dom.uuid, dom.id, value.state, value.reason = unpack(
+            wire, offset
         )
-        if length != len(raw):
+        if length != low:
             value.callback_id, length, raw, pad, dom.uuid, dom.id, value.state, value.reason = (
-                _i_s_16siii_4194304.long(wire, offset)
+                _i_s_16s3i_4194304_long(wire, offset)
             )
+            extent = 36 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 36 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_callback_agent_lifecycle_msg", wire, start)
@@ -16821,20 +18022,26 @@ def read_remote_domain_event_callback_device_added_msg(
     try:
         value = new(RemoteDomainEventCallbackDeviceAddedMsg)
         value.dom = dom = new(RemoteNonnullDomain)
-        value.callback_id, length, raw, pad = _i_s_4194304.short[wire[offset + 7]](wire, offset)
-        if length != len(raw):
-            value.callback_id, length, raw, pad = _i_s_4194304.long(wire, offset)
+        low = wire[offset + 7]
+        unpack, extent = _i_s_4194304[low]
+        value.callback_id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.callback_id, length, raw, pad = _i_s_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 8 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.short[wire[offset + 23]](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_4194304[low]
+        dom.uuid, dom.id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.dev_alias = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_callback_device_added_msg", wire, start)
@@ -16856,17 +18063,20 @@ def read_remote_domain_event_callback_migration_iteration_msg(
     try:
         value = new(RemoteDomainEventCallbackMigrationIterationMsg)
         value.dom = dom = new(RemoteNonnullDomain)
-        value.callback_id, length, raw, pad, dom.uuid, dom.id, value.iteration = (
-            _i_s_16sii_4194304.short[wire[offset + 7]](wire, offset)
+        low = wire[offset + 7]
+        unpack, extent = _i_s_16s2i_4194304[low]
+        value.callback_id, length, raw, pad, dom.uuid, dom.id, value.iteration = unpack(
+            wire, offset
         )
-        if length != len(raw):
+        if length != low:
             value.callback_id, length, raw, pad, dom.uuid, dom.id, value.iteration = (
-                _i_s_16sii_4194304.long(wire, offset)
+                _i_s_16s2i_4194304_long(wire, offset)
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(
@@ -16890,17 +18100,18 @@ def read_remote_domain_event_callback_job_completed_msg(
     try:
         value = new(RemoteDomainEventCallbackJobCompletedMsg)
         value.dom = dom = new(RemoteNonnullDomain)
-        value.callback_id, length, raw, pad, dom.uuid, dom.id, count = _i_s_16siI_4194304.short[
-            wire[offset + 7]
-        ](wire, offset)
-        if length != len(raw):
-            value.callback_id, length, raw, pad, dom.uuid, dom.id, count = _i_s_16siI_4194304.long(
+        low = wire[offset + 7]
+        unpack, extent = _i_s_16siI_4194304[low]
+        value.callback_id, length, raw, pad, dom.uuid, dom.id, count = unpack(wire, offset)
+        if length != low:
+            value.callback_id, length, raw, pad, dom.uuid, dom.id, count = _i_s_16siI_4194304_long(
                 wire, offset
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         if count > 64:
             raise Irregular
         value.params, offset = _read_each_remote_typed_param(wire, offset, count)
@@ -16925,20 +18136,26 @@ def read_remote_domain_event_callback_device_removal_failed_msg(
     try:
         value = new(RemoteDomainEventCallbackDeviceRemovalFailedMsg)
         value.dom = dom = new(RemoteNonnullDomain)
-        value.callback_id, length, raw, pad = _i_s_4194304.short[wire[offset + 7]](wire, offset)
-        if length != len(raw):
-            value.callback_id, length, raw, pad = _i_s_4194304.long(wire, offset)
+        low = wire[offset + 7]
+        unpack, extent = _i_s_4194304[low]
+        value.callback_id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.callback_id, length, raw, pad = _i_s_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 8 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.short[wire[offset + 23]](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_4194304[low]
+        dom.uuid, dom.id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.dev_alias = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(
@@ -16962,27 +18179,33 @@ def read_remote_domain_event_callback_metadata_change_msg(
     try:
         value = new(RemoteDomainEventCallbackMetadataChangeMsg)
         value.dom = dom = new(RemoteNonnullDomain)
-        value.callback_id, length, raw, pad, dom.uuid, dom.id, value.type, flag = (
-            _i_s_16siiI_4194304.short[wire[offset + 7]](wire, offset)
+        low = wire[offset + 7]
+        unpack, extent = _i_s_16s2iI_4194304[low]
+        value.callback_id, length, raw, pad, dom.uuid, dom.id, value.type, flag = unpack(
+            wire, offset
         )
-        if length != len(raw):
+        if length != low:
             value.callback_id, length, raw, pad, dom.uuid, dom.id, value.type, flag = (
-                _i_s_16siiI_4194304.long(wire, offset)
+                _i_s_16s2iI_4194304_long(wire, offset)
             )
+            extent = 36 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 36 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.nsuri = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.nsuri = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -17006,35 +18229,42 @@ def read_remote_domain_event_block_threshold_msg(
     try:
         value = new(RemoteDomainEventBlockThresholdMsg)
         value.dom = dom = new(RemoteNonnullDomain)
-        value.callback_id, length, raw, pad = _i_s_4194304.short[wire[offset + 7]](wire, offset)
-        if length != len(raw):
-            value.callback_id, length, raw, pad = _i_s_4194304.long(wire, offset)
+        low = wire[offset + 7]
+        unpack, extent = _i_s_4194304[low]
+        value.callback_id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.callback_id, length, raw, pad = _i_s_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 8 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, flag = _16si_s_I_4194304.short[wire[offset + 23]](
-            wire, offset
-        )
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, flag = _16si_s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, flag = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, flag = _16si_s_I_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.dev = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.path = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.path = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
-        value.threshold, value.excess = _QQ(wire, offset)
+        value.threshold, value.excess = _2Q(wire, offset)
         offset += 16
         return value, offset
     except FAULTS:
@@ -17057,6 +18287,8 @@ def read_remote_domain_event_memory_failure_msg(
     try:
         value = new(RemoteDomainEventMemoryFailureMsg)
         value.dom = dom = new(RemoteNonnullDomain)
+        low = wire[offset + 7]
+        unpack, extent = _i_s_16s3iI_4194304[low]
         (
             value.callback_id,
             length,
@@ -17067,8 +18299,8 @@ def read_remote_domain_event_memory_failure_msg(
             value.recipient,
             value.action,
             value.flags,
-        ) = _i_s_16siiiI_4194304.short[wire[offset + 7]](wire, offset)
-        if length != len(raw):
+        ) = unpack(wire, offset)
+        if length != low:
             (
                 value.callback_id,
                 length,
@@ -17079,11 +18311,12 @@ def read_remote_domain_event_memory_failure_msg(
                 value.recipient,
                 value.action,
                 value.flags,
-            ) = _i_s_16siiiI_4194304.long(wire, offset)
+            ) = _i_s_16s3iI_4194304_long(wire, offset)
+            extent = 40 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 40 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_memory_failure_msg", wire, start)
@@ -17105,22 +18338,26 @@ def read_remote_domain_event_memory_device_size_change_msg(
     try:
         value = new(RemoteDomainEventMemoryDeviceSizeChangeMsg)
         value.dom = dom = new(RemoteNonnullDomain)
-        value.callback_id, length, raw, pad = _i_s_4194304.short[wire[offset + 7]](wire, offset)
-        if length != len(raw):
-            value.callback_id, length, raw, pad = _i_s_4194304.long(wire, offset)
+        low = wire[offset + 7]
+        unpack, extent = _i_s_4194304[low]
+        value.callback_id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.callback_id, length, raw, pad = _i_s_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 8 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad, value.size = _16si_s_Q_4194304.short[wire[offset + 23]](
-            wire, offset
-        )
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad, value.size = _16si_s_Q_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_Q_4194304[low]
+        dom.uuid, dom.id, length, raw, pad, value.size = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad, value.size = _16si_s_Q_4194304_long(wire, offset)
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.alias = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_memory_device_size_change_msg", wire, start)
@@ -17140,34 +18377,46 @@ def read_remote_domain_event_nic_mac_change_msg(
     try:
         value = new(RemoteDomainEventNicMacChangeMsg)
         value.dom = dom = new(RemoteNonnullDomain)
-        value.callback_id, length, raw, pad = _i_s_4194304.short[wire[offset + 7]](wire, offset)
-        if length != len(raw):
-            value.callback_id, length, raw, pad = _i_s_4194304.long(wire, offset)
+        low = wire[offset + 7]
+        unpack, extent = _i_s_4194304[low]
+        value.callback_id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.callback_id, length, raw, pad = _i_s_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dom.name = raw.decode()
-        offset += 8 + length + len(pad)
-        dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.short[wire[offset + 23]](wire, offset)
-        if length != len(raw):
-            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_4194304[low]
+        dom.uuid, dom.id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            dom.uuid, dom.id, length, raw, pad = _16si_s_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.alias = raw.decode()
-        offset += 24 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.old_mac = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.new_mac = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_domain_event_nic_mac_change_msg", wire, start)
@@ -17186,13 +18435,16 @@ def read_remote_network_lookup_by_name_args(
     start = offset
     try:
         value = new(RemoteNetworkLookupByNameArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_lookup_by_name_args", wire, start)
@@ -17212,13 +18464,16 @@ def read_remote_network_lookup_by_name_ret(
     try:
         value = new(RemoteNetworkLookupByNameRet)
         value.net = net = new(RemoteNonnullNetwork)
-        length, raw, pad, net.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, net.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, net.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, net.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_lookup_by_name_ret", wire, start)
@@ -17226,17 +18481,14 @@ def read_remote_network_lookup_by_name_ret(
 
 def decode_remote_network_lookup_by_uuid_args(data: Buffer) -> RemoteNetworkLookupByUuidArgs:
     """struct remote_network_lookup_by_uuid_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteNetworkLookupByUuidArgs
     try:
         value = new(RemoteNetworkLookupByUuidArgs)
-        (value.uuid,) = _16s(wire, 0)
-        offset = 16
-        if offset == len(wire):
-            return value
+        (value.uuid,) = _16s_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_network_lookup_by_uuid_args", wire)
+    value = walk_decode(SHAPES, "remote_network_lookup_by_uuid_args", data)
     return value
 
 
@@ -17269,13 +18521,16 @@ def read_remote_network_lookup_by_uuid_ret(
     try:
         value = new(RemoteNetworkLookupByUuidRet)
         value.net = net = new(RemoteNonnullNetwork)
-        length, raw, pad, net.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, net.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, net.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, net.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_lookup_by_uuid_ret", wire, start)
@@ -17283,17 +18538,14 @@ def read_remote_network_lookup_by_uuid_ret(
 
 def decode_remote_connect_list_all_networks_args(data: Buffer) -> RemoteConnectListAllNetworksArgs:
     """struct remote_connect_list_all_networks_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectListAllNetworksArgs
     try:
         value = new(RemoteConnectListAllNetworksArgs)
-        value.need_results, value.flags = _iI(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        value.need_results, value.flags = _iI_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_list_all_networks_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_list_all_networks_args", data)
     return value
 
 
@@ -17339,17 +18591,14 @@ def read_remote_connect_list_all_networks_ret(
 
 def decode_remote_connect_num_of_networks_ret(data: Buffer) -> RemoteConnectNumOfNetworksRet:
     """struct remote_connect_num_of_networks_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectNumOfNetworksRet
     try:
         value = new(RemoteConnectNumOfNetworksRet)
-        (value.num,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.num,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_num_of_networks_ret", wire)
+    value = walk_decode(SHAPES, "remote_connect_num_of_networks_ret", data)
     return value
 
 
@@ -17370,17 +18619,14 @@ def read_remote_connect_num_of_networks_ret(
 
 def decode_remote_connect_list_networks_args(data: Buffer) -> RemoteConnectListNetworksArgs:
     """struct remote_connect_list_networks_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectListNetworksArgs
     try:
         value = new(RemoteConnectListNetworksArgs)
-        (value.maxnames,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.maxnames,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_list_networks_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_list_networks_args", data)
     return value
 
 
@@ -17426,17 +18672,14 @@ def decode_remote_connect_num_of_defined_networks_ret(
     data: Buffer,
 ) -> RemoteConnectNumOfDefinedNetworksRet:
     """struct remote_connect_num_of_defined_networks_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectNumOfDefinedNetworksRet
     try:
         value = new(RemoteConnectNumOfDefinedNetworksRet)
-        (value.num,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.num,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_num_of_defined_networks_ret", wire)
+    value = walk_decode(SHAPES, "remote_connect_num_of_defined_networks_ret", data)
     return value
 
 
@@ -17459,17 +18702,14 @@ def decode_remote_connect_list_defined_networks_args(
     data: Buffer,
 ) -> RemoteConnectListDefinedNetworksArgs:
     """struct remote_connect_list_defined_networks_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectListDefinedNetworksArgs
     try:
         value = new(RemoteConnectListDefinedNetworksArgs)
-        (value.maxnames,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.maxnames,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_list_defined_networks_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_list_defined_networks_args", data)
     return value
 
 
@@ -17526,13 +18766,16 @@ def read_remote_network_define_xml_args(
     start = offset
     try:
         value = new(RemoteNetworkDefineXmlArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_define_xml_args", wire, start)
@@ -17552,13 +18795,16 @@ def read_remote_network_define_xml_ret(
     try:
         value = new(RemoteNetworkDefineXmlRet)
         value.net = net = new(RemoteNonnullNetwork)
-        length, raw, pad, net.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, net.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, net.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, net.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_define_xml_ret", wire, start)
@@ -17577,13 +18823,16 @@ def read_remote_network_define_xml_flags_args(
     start = offset
     try:
         value = new(RemoteNetworkDefineXmlFlagsArgs)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_define_xml_flags_args", wire, start)
@@ -17603,13 +18852,16 @@ def read_remote_network_define_xml_flags_ret(
     try:
         value = new(RemoteNetworkDefineXmlFlagsRet)
         value.net = net = new(RemoteNonnullNetwork)
-        length, raw, pad, net.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, net.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, net.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, net.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_define_xml_flags_ret", wire, start)
@@ -17629,13 +18881,16 @@ def read_remote_network_undefine_args(
     try:
         value = new(RemoteNetworkUndefineArgs)
         value.net = net = new(RemoteNonnullNetwork)
-        length, raw, pad, net.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, net.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, net.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, net.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_undefine_args", wire, start)
@@ -17655,13 +18910,16 @@ def read_remote_network_create_args(
     try:
         value = new(RemoteNetworkCreateArgs)
         value.net = net = new(RemoteNonnullNetwork)
-        length, raw, pad, net.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, net.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, net.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, net.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_create_args", wire, start)
@@ -17680,13 +18938,16 @@ def read_remote_network_create_xml_args(
     start = offset
     try:
         value = new(RemoteNetworkCreateXmlArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_create_xml_args", wire, start)
@@ -17706,13 +18967,16 @@ def read_remote_network_create_xml_ret(
     try:
         value = new(RemoteNetworkCreateXmlRet)
         value.net = net = new(RemoteNonnullNetwork)
-        length, raw, pad, net.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, net.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, net.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, net.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_create_xml_ret", wire, start)
@@ -17731,13 +18995,16 @@ def read_remote_network_create_xml_flags_args(
     start = offset
     try:
         value = new(RemoteNetworkCreateXmlFlagsArgs)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_create_xml_flags_args", wire, start)
@@ -17757,13 +19024,16 @@ def read_remote_network_create_xml_flags_ret(
     try:
         value = new(RemoteNetworkCreateXmlFlagsRet)
         value.net = net = new(RemoteNonnullNetwork)
-        length, raw, pad, net.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, net.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, net.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, net.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_create_xml_flags_ret", wire, start)
@@ -17783,13 +19053,16 @@ def read_remote_network_destroy_args(
     try:
         value = new(RemoteNetworkDestroyArgs)
         value.net = net = new(RemoteNonnullNetwork)
-        length, raw, pad, net.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, net.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, net.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, net.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_destroy_args", wire, start)
@@ -17809,13 +19082,18 @@ def read_remote_network_update_args(
     try:
         value = new(RemoteNetworkUpdateArgs)
         value.net = net = new(RemoteNonnullNetwork)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
+        low = wire[offset + 31]
+        unpack, extent = _16s2Ii_s_I_4194304[low]
         (
             net.uuid,
             value.command,
@@ -17825,8 +19103,8 @@ def read_remote_network_update_args(
             raw,
             pad,
             value.flags,
-        ) = _16sIIi_s_I_4194304.short[wire[offset + 31]](wire, offset)
-        if length != len(raw):
+        ) = unpack(wire, offset)
+        if length != low:
             (
                 net.uuid,
                 value.command,
@@ -17836,11 +19114,12 @@ def read_remote_network_update_args(
                 raw,
                 pad,
                 value.flags,
-            ) = _16sIIi_s_I_4194304.long(wire, offset)
+            ) = _16s2Ii_s_I_4194304_long(wire, offset)
+            extent = 36 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 36 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_update_args", wire, start)
@@ -17860,15 +19139,16 @@ def read_remote_network_get_xml_desc_args(
     try:
         value = new(RemoteNetworkGetXmlDescArgs)
         value.net = net = new(RemoteNonnullNetwork)
-        length, raw, pad, net.uuid, value.flags = _s_16sI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, net.uuid, value.flags = _s_16sI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16sI_4194304[low]
+        length, raw, pad, net.uuid, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, net.uuid, value.flags = _s_16sI_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_get_xml_desc_args", wire, start)
@@ -17887,13 +19167,16 @@ def read_remote_network_get_xml_desc_ret(
     start = offset
     try:
         value = new(RemoteNetworkGetXmlDescRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_get_xml_desc_ret", wire, start)
@@ -17913,25 +19196,29 @@ def read_remote_network_get_metadata_args(
     try:
         value = new(RemoteNetworkGetMetadataArgs)
         value.network = network = new(RemoteNonnullNetwork)
-        length, raw, pad, network.uuid, value.type, flag = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, network.uuid, value.type, flag = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, network.uuid, value.type, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, network.uuid, value.type, flag = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         network.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.uri = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.uri = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (value.flags,) = _I(wire, offset)
@@ -17954,13 +19241,16 @@ def read_remote_network_get_metadata_ret(
     start = offset
     try:
         value = new(RemoteNetworkGetMetadataRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.metadata = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_get_metadata_ret", wire, start)
@@ -17980,25 +19270,29 @@ def read_remote_network_set_metadata_args(
     try:
         value = new(RemoteNetworkSetMetadataArgs)
         value.network = network = new(RemoteNonnullNetwork)
-        length, raw, pad, network.uuid, value.type, flag = _s_16siI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, network.uuid, value.type, flag = _s_16siI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, network.uuid, value.type, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, network.uuid, value.type, flag = _s_16siI_4194304_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         network.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.metadata = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.metadata = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_2,) = _I(wire, offset)
@@ -18006,13 +19300,16 @@ def read_remote_network_set_metadata_args(
         if flag_2 == 0:
             value.key = None
         elif flag_2 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.key = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_3,) = _I(wire, offset)
@@ -18020,13 +19317,16 @@ def read_remote_network_set_metadata_args(
         if flag_3 == 0:
             value.uri = None
         elif flag_3 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.uri = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (value.flags,) = _I(wire, offset)
@@ -18050,13 +19350,16 @@ def read_remote_network_get_bridge_name_args(
     try:
         value = new(RemoteNetworkGetBridgeNameArgs)
         value.net = net = new(RemoteNonnullNetwork)
-        length, raw, pad, net.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, net.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, net.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, net.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_get_bridge_name_args", wire, start)
@@ -18075,13 +19378,16 @@ def read_remote_network_get_bridge_name_ret(
     start = offset
     try:
         value = new(RemoteNetworkGetBridgeNameRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_get_bridge_name_ret", wire, start)
@@ -18101,13 +19407,16 @@ def read_remote_network_get_autostart_args(
     try:
         value = new(RemoteNetworkGetAutostartArgs)
         value.net = net = new(RemoteNonnullNetwork)
-        length, raw, pad, net.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, net.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, net.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, net.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_get_autostart_args", wire, start)
@@ -18115,17 +19424,14 @@ def read_remote_network_get_autostart_args(
 
 def decode_remote_network_get_autostart_ret(data: Buffer) -> RemoteNetworkGetAutostartRet:
     """struct remote_network_get_autostart_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteNetworkGetAutostartRet
     try:
         value = new(RemoteNetworkGetAutostartRet)
-        (value.autostart,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.autostart,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_network_get_autostart_ret", wire)
+    value = walk_decode(SHAPES, "remote_network_get_autostart_ret", data)
     return value
 
 
@@ -18158,15 +19464,16 @@ def read_remote_network_set_autostart_args(
     try:
         value = new(RemoteNetworkSetAutostartArgs)
         value.net = net = new(RemoteNonnullNetwork)
-        length, raw, pad, net.uuid, value.autostart = _s_16si_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, net.uuid, value.autostart = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, net.uuid, value.autostart = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, net.uuid, value.autostart = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_set_autostart_args", wire, start)
@@ -18186,13 +19493,16 @@ def read_remote_network_is_active_args(
     try:
         value = new(RemoteNetworkIsActiveArgs)
         value.net = net = new(RemoteNonnullNetwork)
-        length, raw, pad, net.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, net.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, net.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, net.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_is_active_args", wire, start)
@@ -18200,17 +19510,14 @@ def read_remote_network_is_active_args(
 
 def decode_remote_network_is_active_ret(data: Buffer) -> RemoteNetworkIsActiveRet:
     """struct remote_network_is_active_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteNetworkIsActiveRet
     try:
         value = new(RemoteNetworkIsActiveRet)
-        (value.active,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.active,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_network_is_active_ret", wire)
+    value = walk_decode(SHAPES, "remote_network_is_active_ret", data)
     return value
 
 
@@ -18243,13 +19550,16 @@ def read_remote_network_is_persistent_args(
     try:
         value = new(RemoteNetworkIsPersistentArgs)
         value.net = net = new(RemoteNonnullNetwork)
-        length, raw, pad, net.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, net.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, net.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, net.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_is_persistent_args", wire, start)
@@ -18257,17 +19567,14 @@ def read_remote_network_is_persistent_args(
 
 def decode_remote_network_is_persistent_ret(data: Buffer) -> RemoteNetworkIsPersistentRet:
     """struct remote_network_is_persistent_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteNetworkIsPersistentRet
     try:
         value = new(RemoteNetworkIsPersistentRet)
-        (value.persistent,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.persistent,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_network_is_persistent_ret", wire)
+    value = walk_decode(SHAPES, "remote_network_is_persistent_ret", data)
     return value
 
 
@@ -18297,25 +19604,29 @@ def read_remote_network_dhcp_lease(data: Buffer, offset: int) -> tuple[RemoteNet
     start = offset
     try:
         value = new(RemoteNetworkDhcpLease)
-        length, raw, pad, value.expirytime, value.type, flag = _s_qiI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.expirytime, value.type, flag = _s_qiI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_qiI_4194304[low]
+        length, raw, pad, value.expirytime, value.type, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.expirytime, value.type, flag = _s_qiI_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.iface = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.mac = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.mac = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_2,) = _I(wire, offset)
@@ -18323,32 +19634,41 @@ def read_remote_network_dhcp_lease(data: Buffer, offset: int) -> tuple[RemoteNet
         if flag_2 == 0:
             value.iaid = None
         elif flag_2 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.iaid = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
-        length, raw, pad, value.prefix, flag_3 = _s_II_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.prefix, flag_3 = _s_II_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_2I_4194304[low]
+        length, raw, pad, value.prefix, flag_3 = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.prefix, flag_3 = _s_2I_4194304_long(wire, offset)
+            extent = 12 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.ipaddr = raw.decode()
-        offset += 12 + length + len(pad)
+        offset += extent
         if flag_3 == 0:
             value.hostname = None
         elif flag_3 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.hostname = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_4,) = _I(wire, offset)
@@ -18356,13 +19676,16 @@ def read_remote_network_dhcp_lease(data: Buffer, offset: int) -> tuple[RemoteNet
         if flag_4 == 0:
             value.clientid = None
         elif flag_4 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.clientid = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -18384,23 +19707,29 @@ def read_remote_network_get_dhcp_leases_args(
     try:
         value = new(RemoteNetworkGetDhcpLeasesArgs)
         value.net = net = new(RemoteNonnullNetwork)
-        length, raw, pad, net.uuid, flag = _s_16sI_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, net.uuid, flag = _s_16sI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16sI_4194304[low]
+        length, raw, pad, net.uuid, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, net.uuid, flag = _s_16sI_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.mac = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.mac = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         value.need_results, value.flags = _iI(wire, offset)
@@ -18456,13 +19785,16 @@ def read_remote_connect_network_event_register_any_args(
             value.net = None
         elif flag == 1:
             value.net = net = new(RemoteNonnullNetwork)
-            length, raw, pad, net.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad, net.uuid = _s_16s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_16s_4194304[low]
+            length, raw, pad, net.uuid = unpack(wire, offset)
+            if length != low:
+                length, raw, pad, net.uuid = _s_16s_4194304_long(wire, offset)
+                extent = 20 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             net.name = raw.decode()
-            offset += 20 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -18474,17 +19806,14 @@ def decode_remote_connect_network_event_register_any_ret(
     data: Buffer,
 ) -> RemoteConnectNetworkEventRegisterAnyRet:
     """struct remote_connect_network_event_register_any_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectNetworkEventRegisterAnyRet
     try:
         value = new(RemoteConnectNetworkEventRegisterAnyRet)
-        (value.callback_id,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.callback_id,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_network_event_register_any_ret", wire)
+    value = walk_decode(SHAPES, "remote_connect_network_event_register_any_ret", data)
     return value
 
 
@@ -18507,17 +19836,14 @@ def decode_remote_connect_network_event_deregister_any_args(
     data: Buffer,
 ) -> RemoteConnectNetworkEventDeregisterAnyArgs:
     """struct remote_connect_network_event_deregister_any_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectNetworkEventDeregisterAnyArgs
     try:
         value = new(RemoteConnectNetworkEventDeregisterAnyArgs)
-        (value.callback_id,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.callback_id,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_network_event_deregister_any_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_network_event_deregister_any_args", data)
     return value
 
 
@@ -18550,17 +19876,20 @@ def read_remote_network_event_lifecycle_msg(
     try:
         value = new(RemoteNetworkEventLifecycleMsg)
         value.net = net = new(RemoteNonnullNetwork)
-        value.callback_id, length, raw, pad, net.uuid, value.event, value.detail = (
-            _i_s_16sii_4194304.short[wire[offset + 7]](wire, offset)
+        low = wire[offset + 7]
+        unpack, extent = _i_s_16s2i_4194304[low]
+        value.callback_id, length, raw, pad, net.uuid, value.event, value.detail = unpack(
+            wire, offset
         )
-        if length != len(raw):
+        if length != low:
             value.callback_id, length, raw, pad, net.uuid, value.event, value.detail = (
-                _i_s_16sii_4194304.long(wire, offset)
+                _i_s_16s2i_4194304_long(wire, offset)
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_event_lifecycle_msg", wire, start)
@@ -18582,27 +19911,31 @@ def read_remote_network_event_callback_metadata_change_msg(
     try:
         value = new(RemoteNetworkEventCallbackMetadataChangeMsg)
         value.net = net = new(RemoteNonnullNetwork)
-        value.callback_id, length, raw, pad, net.uuid, value.type, flag = _i_s_16siI_4194304.short[
-            wire[offset + 7]
-        ](wire, offset)
-        if length != len(raw):
+        low = wire[offset + 7]
+        unpack, extent = _i_s_16siI_4194304[low]
+        value.callback_id, length, raw, pad, net.uuid, value.type, flag = unpack(wire, offset)
+        if length != low:
             value.callback_id, length, raw, pad, net.uuid, value.type, flag = (
-                _i_s_16siI_4194304.long(wire, offset)
+                _i_s_16siI_4194304_long(wire, offset)
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.nsuri = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.nsuri = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -18624,17 +19957,18 @@ def read_remote_network_list_all_ports_args(
     try:
         value = new(RemoteNetworkListAllPortsArgs)
         value.network = network = new(RemoteNonnullNetwork)
-        length, raw, pad, network.uuid, value.need_results, value.flags = _s_16siI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, network.uuid, value.need_results, value.flags = _s_16siI_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, network.uuid, value.need_results, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, network.uuid, value.need_results, value.flags = _s_16siI_4194304_long(
                 wire, offset
             )
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         network.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_list_all_ports_args", wire, start)
@@ -18681,15 +20015,16 @@ def read_remote_network_port_lookup_by_uuid_args(
     try:
         value = new(RemoteNetworkPortLookupByUuidArgs)
         value.network = network = new(RemoteNonnullNetwork)
-        length, raw, pad, network.uuid, value.uuid = _s_16s16s_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, network.uuid, value.uuid = _s_16s16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s16s_4194304[low]
+        length, raw, pad, network.uuid, value.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, network.uuid, value.uuid = _s_16s16s_4194304_long(wire, offset)
+            extent = 36 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         network.name = raw.decode()
-        offset += 36 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_port_lookup_by_uuid_args", wire, start)
@@ -18710,15 +20045,16 @@ def read_remote_network_port_lookup_by_uuid_ret(
         value = new(RemoteNetworkPortLookupByUuidRet)
         value.port = port = new(RemoteNonnullNetworkPort)
         port.net = net = new(RemoteNonnullNetwork)
-        length, raw, pad, net.uuid, port.uuid = _s_16s16s_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, net.uuid, port.uuid = _s_16s16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s16s_4194304[low]
+        length, raw, pad, net.uuid, port.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, net.uuid, port.uuid = _s_16s16s_4194304_long(wire, offset)
+            extent = 36 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset += 36 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_port_lookup_by_uuid_ret", wire, start)
@@ -18738,22 +20074,26 @@ def read_remote_network_port_create_xml_args(
     try:
         value = new(RemoteNetworkPortCreateXmlArgs)
         value.network = network = new(RemoteNonnullNetwork)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         network.name = raw.decode()
-        offset += 4 + length + len(pad)
-        network.uuid, length, raw, pad, value.flags = _16s_s_I_4194304.short[wire[offset + 19]](
-            wire, offset
-        )
-        if length != len(raw):
-            network.uuid, length, raw, pad, value.flags = _16s_s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 19]
+        unpack, extent = _16s_s_I_4194304[low]
+        network.uuid, length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            network.uuid, length, raw, pad, value.flags = _16s_s_I_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_port_create_xml_args", wire, start)
@@ -18774,15 +20114,16 @@ def read_remote_network_port_create_xml_ret(
         value = new(RemoteNetworkPortCreateXmlRet)
         value.port = port = new(RemoteNonnullNetworkPort)
         port.net = net = new(RemoteNonnullNetwork)
-        length, raw, pad, net.uuid, port.uuid = _s_16s16s_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, net.uuid, port.uuid = _s_16s16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s16s_4194304[low]
+        length, raw, pad, net.uuid, port.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, net.uuid, port.uuid = _s_16s16s_4194304_long(wire, offset)
+            extent = 36 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset += 36 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_port_create_xml_ret", wire, start)
@@ -18803,17 +20144,18 @@ def read_remote_network_port_delete_args(
         value = new(RemoteNetworkPortDeleteArgs)
         value.port = port = new(RemoteNonnullNetworkPort)
         port.net = net = new(RemoteNonnullNetwork)
-        length, raw, pad, net.uuid, port.uuid, value.flags = _s_16s16sI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, net.uuid, port.uuid, value.flags = _s_16s16sI_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_16s16sI_4194304[low]
+        length, raw, pad, net.uuid, port.uuid, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, net.uuid, port.uuid, value.flags = _s_16s16sI_4194304_long(
                 wire, offset
             )
+            extent = 40 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset += 40 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_port_delete_args", wire, start)
@@ -18834,17 +20176,18 @@ def read_remote_network_port_get_xml_desc_args(
         value = new(RemoteNetworkPortGetXmlDescArgs)
         value.port = port = new(RemoteNonnullNetworkPort)
         port.net = net = new(RemoteNonnullNetwork)
-        length, raw, pad, net.uuid, port.uuid, value.flags = _s_16s16sI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, net.uuid, port.uuid, value.flags = _s_16s16sI_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_16s16sI_4194304[low]
+        length, raw, pad, net.uuid, port.uuid, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, net.uuid, port.uuid, value.flags = _s_16s16sI_4194304_long(
                 wire, offset
             )
+            extent = 40 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset += 40 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_port_get_xml_desc_args", wire, start)
@@ -18863,13 +20206,16 @@ def read_remote_network_port_get_xml_desc_ret(
     start = offset
     try:
         value = new(RemoteNetworkPortGetXmlDescRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_port_get_xml_desc_ret", wire, start)
@@ -18892,17 +20238,18 @@ def read_remote_network_port_get_parameters_args(
         value = new(RemoteNetworkPortGetParametersArgs)
         value.port = port = new(RemoteNonnullNetworkPort)
         port.net = net = new(RemoteNonnullNetwork)
-        length, raw, pad, net.uuid, port.uuid, value.nparams, value.flags = (
-            _s_16s16siI_4194304.short[wire[offset + 3]](wire, offset)
-        )
-        if length != len(raw):
+        low = wire[offset + 3]
+        unpack, extent = _s_16s16siI_4194304[low]
+        length, raw, pad, net.uuid, port.uuid, value.nparams, value.flags = unpack(wire, offset)
+        if length != low:
             length, raw, pad, net.uuid, port.uuid, value.nparams, value.flags = (
-                _s_16s16siI_4194304.long(wire, offset)
+                _s_16s16siI_4194304_long(wire, offset)
             )
+            extent = 44 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset += 44 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_network_port_get_parameters_args", wire, start)
@@ -18952,15 +20299,16 @@ def read_remote_network_port_set_parameters_args(
         value = new(RemoteNetworkPortSetParametersArgs)
         value.port = port = new(RemoteNonnullNetworkPort)
         port.net = net = new(RemoteNonnullNetwork)
-        length, raw, pad, net.uuid, port.uuid, count = _s_16s16sI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, net.uuid, port.uuid, count = _s_16s16sI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s16sI_4194304[low]
+        length, raw, pad, net.uuid, port.uuid, count = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, net.uuid, port.uuid, count = _s_16s16sI_4194304_long(wire, offset)
+            extent = 40 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         net.name = raw.decode()
-        offset += 40 + length + len(pad)
+        offset += extent
         if count > 16:
             raise Irregular
         value.params, offset = _read_each_remote_typed_param(wire, offset, count)
@@ -18984,13 +20332,16 @@ def read_remote_interface_lookup_by_name_args(
     start = offset
     try:
         value = new(RemoteInterfaceLookupByNameArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_interface_lookup_by_name_args", wire, start)
@@ -19010,20 +20361,26 @@ def read_remote_interface_lookup_by_name_ret(
     try:
         value = new(RemoteInterfaceLookupByNameRet)
         value.iface = iface = new(RemoteNonnullInterface)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         iface.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         iface.mac = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_interface_lookup_by_name_ret", wire, start)
@@ -19044,13 +20401,16 @@ def read_remote_interface_lookup_by_mac_string_args(
     start = offset
     try:
         value = new(RemoteInterfaceLookupByMacStringArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.mac = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_interface_lookup_by_mac_string_args", wire, start)
@@ -19072,20 +20432,26 @@ def read_remote_interface_lookup_by_mac_string_ret(
     try:
         value = new(RemoteInterfaceLookupByMacStringRet)
         value.iface = iface = new(RemoteNonnullInterface)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         iface.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         iface.mac = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_interface_lookup_by_mac_string_ret", wire, start)
@@ -19095,17 +20461,14 @@ def decode_remote_connect_list_all_interfaces_args(
     data: Buffer,
 ) -> RemoteConnectListAllInterfacesArgs:
     """struct remote_connect_list_all_interfaces_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectListAllInterfacesArgs
     try:
         value = new(RemoteConnectListAllInterfacesArgs)
-        value.need_results, value.flags = _iI(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        value.need_results, value.flags = _iI_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_list_all_interfaces_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_list_all_interfaces_args", data)
     return value
 
 
@@ -19153,17 +20516,14 @@ def read_remote_connect_list_all_interfaces_ret(
 
 def decode_remote_connect_num_of_interfaces_ret(data: Buffer) -> RemoteConnectNumOfInterfacesRet:
     """struct remote_connect_num_of_interfaces_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectNumOfInterfacesRet
     try:
         value = new(RemoteConnectNumOfInterfacesRet)
-        (value.num,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.num,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_num_of_interfaces_ret", wire)
+    value = walk_decode(SHAPES, "remote_connect_num_of_interfaces_ret", data)
     return value
 
 
@@ -19184,17 +20544,14 @@ def read_remote_connect_num_of_interfaces_ret(
 
 def decode_remote_connect_list_interfaces_args(data: Buffer) -> RemoteConnectListInterfacesArgs:
     """struct remote_connect_list_interfaces_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectListInterfacesArgs
     try:
         value = new(RemoteConnectListInterfacesArgs)
-        (value.maxnames,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.maxnames,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_list_interfaces_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_list_interfaces_args", data)
     return value
 
 
@@ -19240,17 +20597,14 @@ def decode_remote_connect_num_of_defined_interfaces_ret(
     data: Buffer,
 ) -> RemoteConnectNumOfDefinedInterfacesRet:
     """struct remote_connect_num_of_defined_interfaces_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectNumOfDefinedInterfacesRet
     try:
         value = new(RemoteConnectNumOfDefinedInterfacesRet)
-        (value.num,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.num,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_num_of_defined_interfaces_ret", wire)
+    value = walk_decode(SHAPES, "remote_connect_num_of_defined_interfaces_ret", data)
     return value
 
 
@@ -19273,17 +20627,14 @@ def decode_remote_connect_list_defined_interfaces_args(
     data: Buffer,
 ) -> RemoteConnectListDefinedInterfacesArgs:
     """struct remote_connect_list_defined_interfaces_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectListDefinedInterfacesArgs
     try:
         value = new(RemoteConnectListDefinedInterfacesArgs)
-        (value.maxnames,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.maxnames,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_list_defined_interfaces_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_list_defined_interfaces_args", data)
     return value
 
 
@@ -19340,13 +20691,16 @@ def read_remote_interface_define_xml_args(
     start = offset
     try:
         value = new(RemoteInterfaceDefineXmlArgs)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_interface_define_xml_args", wire, start)
@@ -19366,20 +20720,26 @@ def read_remote_interface_define_xml_ret(
     try:
         value = new(RemoteInterfaceDefineXmlRet)
         value.iface = iface = new(RemoteNonnullInterface)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         iface.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         iface.mac = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_interface_define_xml_ret", wire, start)
@@ -19399,20 +20759,26 @@ def read_remote_interface_undefine_args(
     try:
         value = new(RemoteInterfaceUndefineArgs)
         value.iface = iface = new(RemoteNonnullInterface)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         iface.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         iface.mac = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_interface_undefine_args", wire, start)
@@ -19432,20 +20798,26 @@ def read_remote_interface_create_args(
     try:
         value = new(RemoteInterfaceCreateArgs)
         value.iface = iface = new(RemoteNonnullInterface)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         iface.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         iface.mac = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_interface_create_args", wire, start)
@@ -19465,20 +20837,26 @@ def read_remote_interface_destroy_args(
     try:
         value = new(RemoteInterfaceDestroyArgs)
         value.iface = iface = new(RemoteNonnullInterface)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         iface.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         iface.mac = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_interface_destroy_args", wire, start)
@@ -19498,20 +20876,26 @@ def read_remote_interface_get_xml_desc_args(
     try:
         value = new(RemoteInterfaceGetXmlDescArgs)
         value.iface = iface = new(RemoteNonnullInterface)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         iface.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         iface.mac = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_interface_get_xml_desc_args", wire, start)
@@ -19530,13 +20914,16 @@ def read_remote_interface_get_xml_desc_ret(
     start = offset
     try:
         value = new(RemoteInterfaceGetXmlDescRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_interface_get_xml_desc_ret", wire, start)
@@ -19556,20 +20943,26 @@ def read_remote_interface_is_active_args(
     try:
         value = new(RemoteInterfaceIsActiveArgs)
         value.iface = iface = new(RemoteNonnullInterface)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         iface.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         iface.mac = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_interface_is_active_args", wire, start)
@@ -19577,17 +20970,14 @@ def read_remote_interface_is_active_args(
 
 def decode_remote_interface_is_active_ret(data: Buffer) -> RemoteInterfaceIsActiveRet:
     """struct remote_interface_is_active_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteInterfaceIsActiveRet
     try:
         value = new(RemoteInterfaceIsActiveRet)
-        (value.active,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.active,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_interface_is_active_ret", wire)
+    value = walk_decode(SHAPES, "remote_interface_is_active_ret", data)
     return value
 
 
@@ -19608,17 +20998,14 @@ def read_remote_interface_is_active_ret(
 
 def decode_remote_interface_change_begin_args(data: Buffer) -> RemoteInterfaceChangeBeginArgs:
     """struct remote_interface_change_begin_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteInterfaceChangeBeginArgs
     try:
         value = new(RemoteInterfaceChangeBeginArgs)
-        (value.flags,) = _I(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.flags,) = _I_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_interface_change_begin_args", wire)
+    value = walk_decode(SHAPES, "remote_interface_change_begin_args", data)
     return value
 
 
@@ -19639,17 +21026,14 @@ def read_remote_interface_change_begin_args(
 
 def decode_remote_interface_change_commit_args(data: Buffer) -> RemoteInterfaceChangeCommitArgs:
     """struct remote_interface_change_commit_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteInterfaceChangeCommitArgs
     try:
         value = new(RemoteInterfaceChangeCommitArgs)
-        (value.flags,) = _I(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.flags,) = _I_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_interface_change_commit_args", wire)
+    value = walk_decode(SHAPES, "remote_interface_change_commit_args", data)
     return value
 
 
@@ -19670,17 +21054,14 @@ def read_remote_interface_change_commit_args(
 
 def decode_remote_interface_change_rollback_args(data: Buffer) -> RemoteInterfaceChangeRollbackArgs:
     """struct remote_interface_change_rollback_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteInterfaceChangeRollbackArgs
     try:
         value = new(RemoteInterfaceChangeRollbackArgs)
-        (value.flags,) = _I(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.flags,) = _I_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_interface_change_rollback_args", wire)
+    value = walk_decode(SHAPES, "remote_interface_change_rollback_args", data)
     return value
 
 
@@ -19712,13 +21093,16 @@ def read_remote_nwfilter_lookup_by_name_args(
     start = offset
     try:
         value = new(RemoteNwfilterLookupByNameArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nwfilter_lookup_by_name_args", wire, start)
@@ -19738,13 +21122,16 @@ def read_remote_nwfilter_lookup_by_name_ret(
     try:
         value = new(RemoteNwfilterLookupByNameRet)
         value.nwfilter = nwfilter = new(RemoteNonnullNwfilter)
-        length, raw, pad, nwfilter.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, nwfilter.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, nwfilter.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, nwfilter.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         nwfilter.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nwfilter_lookup_by_name_ret", wire, start)
@@ -19752,17 +21139,14 @@ def read_remote_nwfilter_lookup_by_name_ret(
 
 def decode_remote_nwfilter_lookup_by_uuid_args(data: Buffer) -> RemoteNwfilterLookupByUuidArgs:
     """struct remote_nwfilter_lookup_by_uuid_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteNwfilterLookupByUuidArgs
     try:
         value = new(RemoteNwfilterLookupByUuidArgs)
-        (value.uuid,) = _16s(wire, 0)
-        offset = 16
-        if offset == len(wire):
-            return value
+        (value.uuid,) = _16s_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_nwfilter_lookup_by_uuid_args", wire)
+    value = walk_decode(SHAPES, "remote_nwfilter_lookup_by_uuid_args", data)
     return value
 
 
@@ -19795,13 +21179,16 @@ def read_remote_nwfilter_lookup_by_uuid_ret(
     try:
         value = new(RemoteNwfilterLookupByUuidRet)
         value.nwfilter = nwfilter = new(RemoteNonnullNwfilter)
-        length, raw, pad, nwfilter.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, nwfilter.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, nwfilter.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, nwfilter.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         nwfilter.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nwfilter_lookup_by_uuid_ret", wire, start)
@@ -19811,17 +21198,14 @@ def decode_remote_connect_list_all_nwfilters_args(
     data: Buffer,
 ) -> RemoteConnectListAllNwfiltersArgs:
     """struct remote_connect_list_all_nwfilters_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectListAllNwfiltersArgs
     try:
         value = new(RemoteConnectListAllNwfiltersArgs)
-        value.need_results, value.flags = _iI(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        value.need_results, value.flags = _iI_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_list_all_nwfilters_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_list_all_nwfilters_args", data)
     return value
 
 
@@ -19867,17 +21251,14 @@ def read_remote_connect_list_all_nwfilters_ret(
 
 def decode_remote_connect_num_of_nwfilters_ret(data: Buffer) -> RemoteConnectNumOfNwfiltersRet:
     """struct remote_connect_num_of_nwfilters_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectNumOfNwfiltersRet
     try:
         value = new(RemoteConnectNumOfNwfiltersRet)
-        (value.num,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.num,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_num_of_nwfilters_ret", wire)
+    value = walk_decode(SHAPES, "remote_connect_num_of_nwfilters_ret", data)
     return value
 
 
@@ -19898,17 +21279,14 @@ def read_remote_connect_num_of_nwfilters_ret(
 
 def decode_remote_connect_list_nwfilters_args(data: Buffer) -> RemoteConnectListNwfiltersArgs:
     """struct remote_connect_list_nwfilters_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectListNwfiltersArgs
     try:
         value = new(RemoteConnectListNwfiltersArgs)
-        (value.maxnames,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.maxnames,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_list_nwfilters_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_list_nwfilters_args", data)
     return value
 
 
@@ -19963,13 +21341,16 @@ def read_remote_nwfilter_define_xml_args(
     start = offset
     try:
         value = new(RemoteNwfilterDefineXmlArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nwfilter_define_xml_args", wire, start)
@@ -19989,13 +21370,16 @@ def read_remote_nwfilter_define_xml_ret(
     try:
         value = new(RemoteNwfilterDefineXmlRet)
         value.nwfilter = nwfilter = new(RemoteNonnullNwfilter)
-        length, raw, pad, nwfilter.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, nwfilter.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, nwfilter.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, nwfilter.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         nwfilter.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nwfilter_define_xml_ret", wire, start)
@@ -20014,13 +21398,16 @@ def read_remote_nwfilter_define_xml_flags_args(
     start = offset
     try:
         value = new(RemoteNwfilterDefineXmlFlagsArgs)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nwfilter_define_xml_flags_args", wire, start)
@@ -20040,13 +21427,16 @@ def read_remote_nwfilter_define_xml_flags_ret(
     try:
         value = new(RemoteNwfilterDefineXmlFlagsRet)
         value.nwfilter = nwfilter = new(RemoteNonnullNwfilter)
-        length, raw, pad, nwfilter.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, nwfilter.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, nwfilter.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, nwfilter.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         nwfilter.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nwfilter_define_xml_flags_ret", wire, start)
@@ -20066,13 +21456,16 @@ def read_remote_nwfilter_undefine_args(
     try:
         value = new(RemoteNwfilterUndefineArgs)
         value.nwfilter = nwfilter = new(RemoteNonnullNwfilter)
-        length, raw, pad, nwfilter.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, nwfilter.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, nwfilter.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, nwfilter.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         nwfilter.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nwfilter_undefine_args", wire, start)
@@ -20092,15 +21485,16 @@ def read_remote_nwfilter_get_xml_desc_args(
     try:
         value = new(RemoteNwfilterGetXmlDescArgs)
         value.nwfilter = nwfilter = new(RemoteNonnullNwfilter)
-        length, raw, pad, nwfilter.uuid, value.flags = _s_16sI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, nwfilter.uuid, value.flags = _s_16sI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16sI_4194304[low]
+        length, raw, pad, nwfilter.uuid, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, nwfilter.uuid, value.flags = _s_16sI_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         nwfilter.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nwfilter_get_xml_desc_args", wire, start)
@@ -20119,13 +21513,16 @@ def read_remote_nwfilter_get_xml_desc_ret(
     start = offset
     try:
         value = new(RemoteNwfilterGetXmlDescRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nwfilter_get_xml_desc_ret", wire, start)
@@ -20146,13 +21543,16 @@ def read_remote_nwfilter_binding_lookup_by_port_dev_args(
     start = offset
     try:
         value = new(RemoteNwfilterBindingLookupByPortDevArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nwfilter_binding_lookup_by_port_dev_args", wire, start)
@@ -20174,20 +21574,26 @@ def read_remote_nwfilter_binding_lookup_by_port_dev_ret(
     try:
         value = new(RemoteNwfilterBindingLookupByPortDevRet)
         value.nwfilter = nwfilter = new(RemoteNonnullNwfilterBinding)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         nwfilter.portdev = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         nwfilter.filtername = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nwfilter_binding_lookup_by_port_dev_ret", wire, start)
@@ -20197,17 +21603,14 @@ def decode_remote_connect_list_all_nwfilter_bindings_args(
     data: Buffer,
 ) -> RemoteConnectListAllNwfilterBindingsArgs:
     """struct remote_connect_list_all_nwfilter_bindings_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectListAllNwfilterBindingsArgs
     try:
         value = new(RemoteConnectListAllNwfilterBindingsArgs)
-        value.need_results, value.flags = _iI(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        value.need_results, value.flags = _iI_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_list_all_nwfilter_bindings_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_list_all_nwfilter_bindings_args", data)
     return value
 
 
@@ -20268,13 +21671,16 @@ def read_remote_nwfilter_binding_create_xml_args(
     start = offset
     try:
         value = new(RemoteNwfilterBindingCreateXmlArgs)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nwfilter_binding_create_xml_args", wire, start)
@@ -20296,20 +21702,26 @@ def read_remote_nwfilter_binding_create_xml_ret(
     try:
         value = new(RemoteNwfilterBindingCreateXmlRet)
         value.nwfilter = nwfilter = new(RemoteNonnullNwfilterBinding)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         nwfilter.portdev = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         nwfilter.filtername = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nwfilter_binding_create_xml_ret", wire, start)
@@ -20329,20 +21741,26 @@ def read_remote_nwfilter_binding_delete_args(
     try:
         value = new(RemoteNwfilterBindingDeleteArgs)
         value.nwfilter = nwfilter = new(RemoteNonnullNwfilterBinding)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         nwfilter.portdev = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         nwfilter.filtername = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nwfilter_binding_delete_args", wire, start)
@@ -20364,20 +21782,26 @@ def read_remote_nwfilter_binding_get_xml_desc_args(
     try:
         value = new(RemoteNwfilterBindingGetXmlDescArgs)
         value.nwfilter = nwfilter = new(RemoteNonnullNwfilterBinding)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         nwfilter.portdev = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         nwfilter.filtername = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nwfilter_binding_get_xml_desc_args", wire, start)
@@ -20398,13 +21822,16 @@ def read_remote_nwfilter_binding_get_xml_desc_ret(
     start = offset
     try:
         value = new(RemoteNwfilterBindingGetXmlDescRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_nwfilter_binding_get_xml_desc_ret", wire, start)
@@ -20425,13 +21852,16 @@ def read_remote_storage_pool_lookup_by_name_args(
     start = offset
     try:
         value = new(RemoteStoragePoolLookupByNameArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_lookup_by_name_args", wire, start)
@@ -20451,13 +21881,16 @@ def read_remote_storage_pool_lookup_by_name_ret(
     try:
         value = new(RemoteStoragePoolLookupByNameRet)
         value.pool = pool = new(RemoteNonnullStoragePool)
-        length, raw, pad, pool.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, pool.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, pool.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, pool.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         pool.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_lookup_by_name_ret", wire, start)
@@ -20467,17 +21900,14 @@ def decode_remote_storage_pool_lookup_by_uuid_args(
     data: Buffer,
 ) -> RemoteStoragePoolLookupByUuidArgs:
     """struct remote_storage_pool_lookup_by_uuid_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteStoragePoolLookupByUuidArgs
     try:
         value = new(RemoteStoragePoolLookupByUuidArgs)
-        (value.uuid,) = _16s(wire, 0)
-        offset = 16
-        if offset == len(wire):
-            return value
+        (value.uuid,) = _16s_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_storage_pool_lookup_by_uuid_args", wire)
+    value = walk_decode(SHAPES, "remote_storage_pool_lookup_by_uuid_args", data)
     return value
 
 
@@ -20510,13 +21940,16 @@ def read_remote_storage_pool_lookup_by_uuid_ret(
     try:
         value = new(RemoteStoragePoolLookupByUuidRet)
         value.pool = pool = new(RemoteNonnullStoragePool)
-        length, raw, pad, pool.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, pool.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, pool.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, pool.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         pool.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_lookup_by_uuid_ret", wire, start)
@@ -20538,27 +21971,36 @@ def read_remote_storage_pool_lookup_by_volume_args(
     try:
         value = new(RemoteStoragePoolLookupByVolumeArgs)
         value.vol = vol = new(RemoteNonnullStorageVol)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.pool = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.key = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_lookup_by_volume_args", wire, start)
@@ -20580,13 +22022,16 @@ def read_remote_storage_pool_lookup_by_volume_ret(
     try:
         value = new(RemoteStoragePoolLookupByVolumeRet)
         value.pool = pool = new(RemoteNonnullStoragePool)
-        length, raw, pad, pool.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, pool.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, pool.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, pool.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         pool.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_lookup_by_volume_ret", wire, start)
@@ -20607,13 +22052,16 @@ def read_remote_storage_pool_lookup_by_target_path_args(
     start = offset
     try:
         value = new(RemoteStoragePoolLookupByTargetPathArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_lookup_by_target_path_args", wire, start)
@@ -20635,13 +22083,16 @@ def read_remote_storage_pool_lookup_by_target_path_ret(
     try:
         value = new(RemoteStoragePoolLookupByTargetPathRet)
         value.pool = pool = new(RemoteNonnullStoragePool)
-        length, raw, pad, pool.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, pool.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, pool.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, pool.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         pool.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_lookup_by_target_path_ret", wire, start)
@@ -20651,17 +22102,14 @@ def decode_remote_connect_list_all_storage_pools_args(
     data: Buffer,
 ) -> RemoteConnectListAllStoragePoolsArgs:
     """struct remote_connect_list_all_storage_pools_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectListAllStoragePoolsArgs
     try:
         value = new(RemoteConnectListAllStoragePoolsArgs)
-        value.need_results, value.flags = _iI(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        value.need_results, value.flags = _iI_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_list_all_storage_pools_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_list_all_storage_pools_args", data)
     return value
 
 
@@ -20711,17 +22159,14 @@ def decode_remote_connect_num_of_storage_pools_ret(
     data: Buffer,
 ) -> RemoteConnectNumOfStoragePoolsRet:
     """struct remote_connect_num_of_storage_pools_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectNumOfStoragePoolsRet
     try:
         value = new(RemoteConnectNumOfStoragePoolsRet)
-        (value.num,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.num,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_num_of_storage_pools_ret", wire)
+    value = walk_decode(SHAPES, "remote_connect_num_of_storage_pools_ret", data)
     return value
 
 
@@ -20744,17 +22189,14 @@ def decode_remote_connect_list_storage_pools_args(
     data: Buffer,
 ) -> RemoteConnectListStoragePoolsArgs:
     """struct remote_connect_list_storage_pools_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectListStoragePoolsArgs
     try:
         value = new(RemoteConnectListStoragePoolsArgs)
-        (value.maxnames,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.maxnames,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_list_storage_pools_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_list_storage_pools_args", data)
     return value
 
 
@@ -20800,17 +22242,14 @@ def decode_remote_connect_num_of_defined_storage_pools_ret(
     data: Buffer,
 ) -> RemoteConnectNumOfDefinedStoragePoolsRet:
     """struct remote_connect_num_of_defined_storage_pools_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectNumOfDefinedStoragePoolsRet
     try:
         value = new(RemoteConnectNumOfDefinedStoragePoolsRet)
-        (value.num,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.num,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_num_of_defined_storage_pools_ret", wire)
+    value = walk_decode(SHAPES, "remote_connect_num_of_defined_storage_pools_ret", data)
     return value
 
 
@@ -20833,17 +22272,14 @@ def decode_remote_connect_list_defined_storage_pools_args(
     data: Buffer,
 ) -> RemoteConnectListDefinedStoragePoolsArgs:
     """struct remote_connect_list_defined_storage_pools_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectListDefinedStoragePoolsArgs
     try:
         value = new(RemoteConnectListDefinedStoragePoolsArgs)
-        (value.maxnames,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.maxnames,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_list_defined_storage_pools_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_list_defined_storage_pools_args", data)
     return value
 
 
@@ -20902,23 +22338,29 @@ def read_remote_connect_find_storage_pool_sources_args(
     start = offset
     try:
         value = new(RemoteConnectFindStoragePoolSourcesArgs)
-        length, raw, pad, flag = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, flag = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, flag = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.type = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.src_spec = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.src_spec = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (value.flags,) = _I(wire, offset)
@@ -20943,13 +22385,16 @@ def read_remote_connect_find_storage_pool_sources_ret(
     start = offset
     try:
         value = new(RemoteConnectFindStoragePoolSourcesRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_connect_find_storage_pool_sources_ret", wire, start)
@@ -20959,17 +22404,14 @@ def decode_remote_connect_get_storage_pool_capabilities_args(
     data: Buffer,
 ) -> RemoteConnectGetStoragePoolCapabilitiesArgs:
     """struct remote_connect_get_storage_pool_capabilities_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectGetStoragePoolCapabilitiesArgs
     try:
         value = new(RemoteConnectGetStoragePoolCapabilitiesArgs)
-        (value.flags,) = _I(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.flags,) = _I_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_get_storage_pool_capabilities_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_get_storage_pool_capabilities_args", data)
     return value
 
 
@@ -21003,13 +22445,16 @@ def read_remote_connect_get_storage_pool_capabilities_ret(
     start = offset
     try:
         value = new(RemoteConnectGetStoragePoolCapabilitiesRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.capabilities = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_connect_get_storage_pool_capabilities_ret", wire, start)
@@ -21028,13 +22473,16 @@ def read_remote_storage_pool_define_xml_args(
     start = offset
     try:
         value = new(RemoteStoragePoolDefineXmlArgs)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_define_xml_args", wire, start)
@@ -21054,13 +22502,16 @@ def read_remote_storage_pool_define_xml_ret(
     try:
         value = new(RemoteStoragePoolDefineXmlRet)
         value.pool = pool = new(RemoteNonnullStoragePool)
-        length, raw, pad, pool.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, pool.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, pool.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, pool.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         pool.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_define_xml_ret", wire, start)
@@ -21080,13 +22531,16 @@ def read_remote_storage_pool_undefine_args(
     try:
         value = new(RemoteStoragePoolUndefineArgs)
         value.pool = pool = new(RemoteNonnullStoragePool)
-        length, raw, pad, pool.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, pool.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, pool.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, pool.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         pool.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_undefine_args", wire, start)
@@ -21106,15 +22560,16 @@ def read_remote_storage_pool_build_args(
     try:
         value = new(RemoteStoragePoolBuildArgs)
         value.pool = pool = new(RemoteNonnullStoragePool)
-        length, raw, pad, pool.uuid, value.flags = _s_16sI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, pool.uuid, value.flags = _s_16sI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16sI_4194304[low]
+        length, raw, pad, pool.uuid, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, pool.uuid, value.flags = _s_16sI_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         pool.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_build_args", wire, start)
@@ -21134,15 +22589,16 @@ def read_remote_storage_pool_delete_args(
     try:
         value = new(RemoteStoragePoolDeleteArgs)
         value.pool = pool = new(RemoteNonnullStoragePool)
-        length, raw, pad, pool.uuid, value.flags = _s_16sI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, pool.uuid, value.flags = _s_16sI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16sI_4194304[low]
+        length, raw, pad, pool.uuid, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, pool.uuid, value.flags = _s_16sI_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         pool.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_delete_args", wire, start)
@@ -21162,15 +22618,16 @@ def read_remote_storage_pool_create_args(
     try:
         value = new(RemoteStoragePoolCreateArgs)
         value.pool = pool = new(RemoteNonnullStoragePool)
-        length, raw, pad, pool.uuid, value.flags = _s_16sI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, pool.uuid, value.flags = _s_16sI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16sI_4194304[low]
+        length, raw, pad, pool.uuid, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, pool.uuid, value.flags = _s_16sI_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         pool.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_create_args", wire, start)
@@ -21189,13 +22646,16 @@ def read_remote_storage_pool_create_xml_args(
     start = offset
     try:
         value = new(RemoteStoragePoolCreateXmlArgs)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_create_xml_args", wire, start)
@@ -21215,13 +22675,16 @@ def read_remote_storage_pool_create_xml_ret(
     try:
         value = new(RemoteStoragePoolCreateXmlRet)
         value.pool = pool = new(RemoteNonnullStoragePool)
-        length, raw, pad, pool.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, pool.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, pool.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, pool.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         pool.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_create_xml_ret", wire, start)
@@ -21241,13 +22704,16 @@ def read_remote_storage_pool_destroy_args(
     try:
         value = new(RemoteStoragePoolDestroyArgs)
         value.pool = pool = new(RemoteNonnullStoragePool)
-        length, raw, pad, pool.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, pool.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, pool.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, pool.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         pool.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_destroy_args", wire, start)
@@ -21267,15 +22733,16 @@ def read_remote_storage_pool_refresh_args(
     try:
         value = new(RemoteStoragePoolRefreshArgs)
         value.pool = pool = new(RemoteNonnullStoragePool)
-        length, raw, pad, pool.uuid, value.flags = _s_16sI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, pool.uuid, value.flags = _s_16sI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16sI_4194304[low]
+        length, raw, pad, pool.uuid, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, pool.uuid, value.flags = _s_16sI_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         pool.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_refresh_args", wire, start)
@@ -21295,13 +22762,16 @@ def read_remote_storage_pool_get_info_args(
     try:
         value = new(RemoteStoragePoolGetInfoArgs)
         value.pool = pool = new(RemoteNonnullStoragePool)
-        length, raw, pad, pool.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, pool.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, pool.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, pool.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         pool.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_get_info_args", wire, start)
@@ -21309,19 +22779,16 @@ def read_remote_storage_pool_get_info_args(
 
 def decode_remote_storage_pool_get_info_ret(data: Buffer) -> RemoteStoragePoolGetInfoRet:
     """struct remote_storage_pool_get_info_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteStoragePoolGetInfoRet
     try:
         value = new(RemoteStoragePoolGetInfoRet)
-        value.state, value.capacity, value.allocation, value.available = _IQQQ(wire, 0)
-        offset = 28
-        if not 0 <= value.state <= 255:
+        value.state, value.capacity, value.allocation, value.available = _I3Q_all(data)
+        if value.state > 255:
             raise Irregular
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_storage_pool_get_info_ret", wire)
+    value = walk_decode(SHAPES, "remote_storage_pool_get_info_ret", data)
     return value
 
 
@@ -21333,9 +22800,9 @@ def read_remote_storage_pool_get_info_ret(
     start = offset
     try:
         value = new(RemoteStoragePoolGetInfoRet)
-        value.state, value.capacity, value.allocation, value.available = _IQQQ(wire, offset)
+        value.state, value.capacity, value.allocation, value.available = _I3Q(wire, offset)
         offset += 28
-        if not 0 <= value.state <= 255:
+        if value.state > 255:
             raise Irregular
         return value, offset
     except FAULTS:
@@ -21356,15 +22823,16 @@ def read_remote_storage_pool_get_xml_desc_args(
     try:
         value = new(RemoteStoragePoolGetXmlDescArgs)
         value.pool = pool = new(RemoteNonnullStoragePool)
-        length, raw, pad, pool.uuid, value.flags = _s_16sI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, pool.uuid, value.flags = _s_16sI_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16sI_4194304[low]
+        length, raw, pad, pool.uuid, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, pool.uuid, value.flags = _s_16sI_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         pool.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_get_xml_desc_args", wire, start)
@@ -21383,13 +22851,16 @@ def read_remote_storage_pool_get_xml_desc_ret(
     start = offset
     try:
         value = new(RemoteStoragePoolGetXmlDescRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_get_xml_desc_ret", wire, start)
@@ -21411,13 +22882,16 @@ def read_remote_storage_pool_get_autostart_args(
     try:
         value = new(RemoteStoragePoolGetAutostartArgs)
         value.pool = pool = new(RemoteNonnullStoragePool)
-        length, raw, pad, pool.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, pool.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, pool.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, pool.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         pool.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_get_autostart_args", wire, start)
@@ -21425,17 +22899,14 @@ def read_remote_storage_pool_get_autostart_args(
 
 def decode_remote_storage_pool_get_autostart_ret(data: Buffer) -> RemoteStoragePoolGetAutostartRet:
     """struct remote_storage_pool_get_autostart_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteStoragePoolGetAutostartRet
     try:
         value = new(RemoteStoragePoolGetAutostartRet)
-        (value.autostart,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.autostart,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_storage_pool_get_autostart_ret", wire)
+    value = walk_decode(SHAPES, "remote_storage_pool_get_autostart_ret", data)
     return value
 
 
@@ -21470,15 +22941,16 @@ def read_remote_storage_pool_set_autostart_args(
     try:
         value = new(RemoteStoragePoolSetAutostartArgs)
         value.pool = pool = new(RemoteNonnullStoragePool)
-        length, raw, pad, pool.uuid, value.autostart = _s_16si_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, pool.uuid, value.autostart = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, pool.uuid, value.autostart = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, pool.uuid, value.autostart = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         pool.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_set_autostart_args", wire, start)
@@ -21498,13 +22970,16 @@ def read_remote_storage_pool_is_active_args(
     try:
         value = new(RemoteStoragePoolIsActiveArgs)
         value.pool = pool = new(RemoteNonnullStoragePool)
-        length, raw, pad, pool.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, pool.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, pool.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, pool.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         pool.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_is_active_args", wire, start)
@@ -21512,17 +22987,14 @@ def read_remote_storage_pool_is_active_args(
 
 def decode_remote_storage_pool_is_active_ret(data: Buffer) -> RemoteStoragePoolIsActiveRet:
     """struct remote_storage_pool_is_active_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteStoragePoolIsActiveRet
     try:
         value = new(RemoteStoragePoolIsActiveRet)
-        (value.active,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.active,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_storage_pool_is_active_ret", wire)
+    value = walk_decode(SHAPES, "remote_storage_pool_is_active_ret", data)
     return value
 
 
@@ -21557,13 +23029,16 @@ def read_remote_storage_pool_is_persistent_args(
     try:
         value = new(RemoteStoragePoolIsPersistentArgs)
         value.pool = pool = new(RemoteNonnullStoragePool)
-        length, raw, pad, pool.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, pool.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, pool.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, pool.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         pool.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_is_persistent_args", wire, start)
@@ -21571,17 +23046,14 @@ def read_remote_storage_pool_is_persistent_args(
 
 def decode_remote_storage_pool_is_persistent_ret(data: Buffer) -> RemoteStoragePoolIsPersistentRet:
     """struct remote_storage_pool_is_persistent_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteStoragePoolIsPersistentRet
     try:
         value = new(RemoteStoragePoolIsPersistentRet)
-        (value.persistent,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.persistent,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_storage_pool_is_persistent_ret", wire)
+    value = walk_decode(SHAPES, "remote_storage_pool_is_persistent_ret", data)
     return value
 
 
@@ -21621,13 +23093,16 @@ def read_remote_connect_storage_pool_event_register_any_args(
             value.pool = None
         elif flag == 1:
             value.pool = pool = new(RemoteNonnullStoragePool)
-            length, raw, pad, pool.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad, pool.uuid = _s_16s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_16s_4194304[low]
+            length, raw, pad, pool.uuid = unpack(wire, offset)
+            if length != low:
+                length, raw, pad, pool.uuid = _s_16s_4194304_long(wire, offset)
+                extent = 20 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             pool.name = raw.decode()
-            offset += 20 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -21639,17 +23114,14 @@ def decode_remote_connect_storage_pool_event_register_any_ret(
     data: Buffer,
 ) -> RemoteConnectStoragePoolEventRegisterAnyRet:
     """struct remote_connect_storage_pool_event_register_any_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectStoragePoolEventRegisterAnyRet
     try:
         value = new(RemoteConnectStoragePoolEventRegisterAnyRet)
-        (value.callback_id,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.callback_id,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_storage_pool_event_register_any_ret", wire)
+    value = walk_decode(SHAPES, "remote_connect_storage_pool_event_register_any_ret", data)
     return value
 
 
@@ -21672,17 +23144,14 @@ def decode_remote_connect_storage_pool_event_deregister_any_args(
     data: Buffer,
 ) -> RemoteConnectStoragePoolEventDeregisterAnyArgs:
     """struct remote_connect_storage_pool_event_deregister_any_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectStoragePoolEventDeregisterAnyArgs
     try:
         value = new(RemoteConnectStoragePoolEventDeregisterAnyArgs)
-        (value.callback_id,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.callback_id,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_storage_pool_event_deregister_any_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_storage_pool_event_deregister_any_args", data)
     return value
 
 
@@ -21719,17 +23188,20 @@ def read_remote_storage_pool_event_lifecycle_msg(
     try:
         value = new(RemoteStoragePoolEventLifecycleMsg)
         value.pool = pool = new(RemoteNonnullStoragePool)
-        value.callback_id, length, raw, pad, pool.uuid, value.event, value.detail = (
-            _i_s_16sii_4194304.short[wire[offset + 7]](wire, offset)
+        low = wire[offset + 7]
+        unpack, extent = _i_s_16s2i_4194304[low]
+        value.callback_id, length, raw, pad, pool.uuid, value.event, value.detail = unpack(
+            wire, offset
         )
-        if length != len(raw):
+        if length != low:
             value.callback_id, length, raw, pad, pool.uuid, value.event, value.detail = (
-                _i_s_16sii_4194304.long(wire, offset)
+                _i_s_16s2i_4194304_long(wire, offset)
             )
+            extent = 32 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         pool.name = raw.decode()
-        offset += 32 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_event_lifecycle_msg", wire, start)
@@ -21749,15 +23221,16 @@ def read_remote_storage_pool_event_refresh_msg(
     try:
         value = new(RemoteStoragePoolEventRefreshMsg)
         value.pool = pool = new(RemoteNonnullStoragePool)
-        value.callback_id, length, raw, pad, pool.uuid = _i_s_16s_4194304.short[wire[offset + 7]](
-            wire, offset
-        )
-        if length != len(raw):
-            value.callback_id, length, raw, pad, pool.uuid = _i_s_16s_4194304.long(wire, offset)
+        low = wire[offset + 7]
+        unpack, extent = _i_s_16s_4194304[low]
+        value.callback_id, length, raw, pad, pool.uuid = unpack(wire, offset)
+        if length != low:
+            value.callback_id, length, raw, pad, pool.uuid = _i_s_16s_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         pool.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_event_refresh_msg", wire, start)
@@ -21777,20 +23250,26 @@ def read_remote_storage_vol_lookup_by_name_args(
     try:
         value = new(RemoteStorageVolLookupByNameArgs)
         value.pool = pool = new(RemoteNonnullStoragePool)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         pool.name = raw.decode()
-        offset += 4 + length + len(pad)
-        pool.uuid, length, raw, pad = _16s_s_4194304.short[wire[offset + 19]](wire, offset)
-        if length != len(raw):
-            pool.uuid, length, raw, pad = _16s_s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 19]
+        unpack, extent = _16s_s_4194304[low]
+        pool.uuid, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            pool.uuid, length, raw, pad = _16s_s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_vol_lookup_by_name_args", wire, start)
@@ -21810,27 +23289,36 @@ def read_remote_storage_vol_lookup_by_name_ret(
     try:
         value = new(RemoteStorageVolLookupByNameRet)
         value.vol = vol = new(RemoteNonnullStorageVol)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.pool = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.key = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_vol_lookup_by_name_ret", wire, start)
@@ -21849,13 +23337,16 @@ def read_remote_storage_vol_lookup_by_key_args(
     start = offset
     try:
         value = new(RemoteStorageVolLookupByKeyArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.key = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_vol_lookup_by_key_args", wire, start)
@@ -21875,27 +23366,36 @@ def read_remote_storage_vol_lookup_by_key_ret(
     try:
         value = new(RemoteStorageVolLookupByKeyRet)
         value.vol = vol = new(RemoteNonnullStorageVol)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.pool = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.key = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_vol_lookup_by_key_ret", wire, start)
@@ -21914,13 +23414,16 @@ def read_remote_storage_vol_lookup_by_path_args(
     start = offset
     try:
         value = new(RemoteStorageVolLookupByPathArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_vol_lookup_by_path_args", wire, start)
@@ -21940,27 +23443,36 @@ def read_remote_storage_vol_lookup_by_path_ret(
     try:
         value = new(RemoteStorageVolLookupByPathRet)
         value.vol = vol = new(RemoteNonnullStorageVol)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.pool = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.key = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_vol_lookup_by_path_ret", wire, start)
@@ -21982,17 +23494,18 @@ def read_remote_storage_pool_list_all_volumes_args(
     try:
         value = new(RemoteStoragePoolListAllVolumesArgs)
         value.pool = pool = new(RemoteNonnullStoragePool)
-        length, raw, pad, pool.uuid, value.need_results, value.flags = _s_16siI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, pool.uuid, value.need_results, value.flags = _s_16siI_4194304.long(
+        low = wire[offset + 3]
+        unpack, extent = _s_16siI_4194304[low]
+        length, raw, pad, pool.uuid, value.need_results, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, pool.uuid, value.need_results, value.flags = _s_16siI_4194304_long(
                 wire, offset
             )
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         pool.name = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_list_all_volumes_args", wire, start)
@@ -22041,13 +23554,16 @@ def read_remote_storage_pool_num_of_volumes_args(
     try:
         value = new(RemoteStoragePoolNumOfVolumesArgs)
         value.pool = pool = new(RemoteNonnullStoragePool)
-        length, raw, pad, pool.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, pool.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, pool.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, pool.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         pool.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_num_of_volumes_args", wire, start)
@@ -22055,17 +23571,14 @@ def read_remote_storage_pool_num_of_volumes_args(
 
 def decode_remote_storage_pool_num_of_volumes_ret(data: Buffer) -> RemoteStoragePoolNumOfVolumesRet:
     """struct remote_storage_pool_num_of_volumes_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteStoragePoolNumOfVolumesRet
     try:
         value = new(RemoteStoragePoolNumOfVolumesRet)
-        (value.num,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.num,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_storage_pool_num_of_volumes_ret", wire)
+    value = walk_decode(SHAPES, "remote_storage_pool_num_of_volumes_ret", data)
     return value
 
 
@@ -22098,15 +23611,16 @@ def read_remote_storage_pool_list_volumes_args(
     try:
         value = new(RemoteStoragePoolListVolumesArgs)
         value.pool = pool = new(RemoteNonnullStoragePool)
-        length, raw, pad, pool.uuid, value.maxnames = _s_16si_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, pool.uuid, value.maxnames = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, pool.uuid, value.maxnames = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, pool.uuid, value.maxnames = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         pool.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_pool_list_volumes_args", wire, start)
@@ -22149,22 +23663,26 @@ def read_remote_storage_vol_create_xml_args(
     try:
         value = new(RemoteStorageVolCreateXmlArgs)
         value.pool = pool = new(RemoteNonnullStoragePool)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         pool.name = raw.decode()
-        offset += 4 + length + len(pad)
-        pool.uuid, length, raw, pad, value.flags = _16s_s_I_4194304.short[wire[offset + 19]](
-            wire, offset
-        )
-        if length != len(raw):
-            pool.uuid, length, raw, pad, value.flags = _16s_s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 19]
+        unpack, extent = _16s_s_I_4194304[low]
+        pool.uuid, length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            pool.uuid, length, raw, pad, value.flags = _16s_s_I_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_vol_create_xml_args", wire, start)
@@ -22184,27 +23702,36 @@ def read_remote_storage_vol_create_xml_ret(
     try:
         value = new(RemoteStorageVolCreateXmlRet)
         value.vol = vol = new(RemoteNonnullStorageVol)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.pool = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.key = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_vol_create_xml_ret", wire, start)
@@ -22226,42 +23753,57 @@ def read_remote_storage_vol_create_xml_from_args(
     try:
         value = new(RemoteStorageVolCreateXmlFromArgs)
         value.pool = pool = new(RemoteNonnullStoragePool)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         pool.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         value.clonevol = clonevol = new(RemoteNonnullStorageVol)
-        pool.uuid, length, raw, pad = _16s_s_4194304.short[wire[offset + 19]](wire, offset)
-        if length != len(raw):
-            pool.uuid, length, raw, pad = _16s_s_4194304.long(wire, offset)
+        low = wire[offset + 19]
+        unpack, extent = _16s_s_4194304[low]
+        pool.uuid, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            pool.uuid, length, raw, pad = _16s_s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 20 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         clonevol.pool = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         clonevol.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         clonevol.key = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_vol_create_xml_from_args", wire, start)
@@ -22281,27 +23823,36 @@ def read_remote_storage_vol_create_xml_from_ret(
     try:
         value = new(RemoteStorageVolCreateXmlFromRet)
         value.vol = vol = new(RemoteNonnullStorageVol)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.pool = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.key = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_vol_create_xml_from_ret", wire, start)
@@ -22321,27 +23872,36 @@ def read_remote_storage_vol_delete_args(
     try:
         value = new(RemoteStorageVolDeleteArgs)
         value.vol = vol = new(RemoteNonnullStorageVol)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.pool = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.key = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_vol_delete_args", wire, start)
@@ -22361,27 +23921,36 @@ def read_remote_storage_vol_wipe_args(
     try:
         value = new(RemoteStorageVolWipeArgs)
         value.vol = vol = new(RemoteNonnullStorageVol)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.pool = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.key = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_vol_wipe_args", wire, start)
@@ -22401,29 +23970,36 @@ def read_remote_storage_vol_wipe_pattern_args(
     try:
         value = new(RemoteStorageVolWipePatternArgs)
         value.vol = vol = new(RemoteNonnullStorageVol)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.pool = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, value.algorithm, value.flags = _s_II_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, value.algorithm, value.flags = _s_II_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_2I_4194304[low]
+        length, raw, pad, value.algorithm, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.algorithm, value.flags = _s_2I_4194304_long(wire, offset)
+            extent = 12 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.key = raw.decode()
-        offset += 12 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_vol_wipe_pattern_args", wire, start)
@@ -22443,29 +24019,36 @@ def read_remote_storage_vol_resize_args(
     try:
         value = new(RemoteStorageVolResizeArgs)
         value.vol = vol = new(RemoteNonnullStorageVol)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.pool = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, value.capacity, value.flags = _s_QI_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, value.capacity, value.flags = _s_QI_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_QI_4194304[low]
+        length, raw, pad, value.capacity, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.capacity, value.flags = _s_QI_4194304_long(wire, offset)
+            extent = 16 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.key = raw.decode()
-        offset += 16 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_vol_resize_args", wire, start)
@@ -22485,31 +24068,38 @@ def read_remote_storage_vol_upload_args(
     try:
         value = new(RemoteStorageVolUploadArgs)
         value.vol = vol = new(RemoteNonnullStorageVol)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.pool = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, value.offset, value.length, value.flags = _s_QQI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.offset, value.length, value.flags = _s_QQI_4194304.long(
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_2QI_4194304[low]
+        length, raw, pad, value.offset, value.length, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.offset, value.length, value.flags = _s_2QI_4194304_long(
                 wire, offset
             )
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.key = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_vol_upload_args", wire, start)
@@ -22529,31 +24119,38 @@ def read_remote_storage_vol_download_args(
     try:
         value = new(RemoteStorageVolDownloadArgs)
         value.vol = vol = new(RemoteNonnullStorageVol)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.pool = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, value.offset, value.length, value.flags = _s_QQI_4194304.short[
-            wire[offset + 3]
-        ](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.offset, value.length, value.flags = _s_QQI_4194304.long(
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_2QI_4194304[low]
+        length, raw, pad, value.offset, value.length, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.offset, value.length, value.flags = _s_2QI_4194304_long(
                 wire, offset
             )
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.key = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_vol_download_args", wire, start)
@@ -22573,27 +24170,36 @@ def read_remote_storage_vol_get_info_args(
     try:
         value = new(RemoteStorageVolGetInfoArgs)
         value.vol = vol = new(RemoteNonnullStorageVol)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.pool = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.key = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_vol_get_info_args", wire, start)
@@ -22601,19 +24207,16 @@ def read_remote_storage_vol_get_info_args(
 
 def decode_remote_storage_vol_get_info_ret(data: Buffer) -> RemoteStorageVolGetInfoRet:
     """struct remote_storage_vol_get_info_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteStorageVolGetInfoRet
     try:
         value = new(RemoteStorageVolGetInfoRet)
-        value.type, value.capacity, value.allocation = _iQQ(wire, 0)
-        offset = 20
+        value.type, value.capacity, value.allocation = _i2Q_all(data)
         if not -128 <= value.type <= 127:
             raise Irregular
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_storage_vol_get_info_ret", wire)
+    value = walk_decode(SHAPES, "remote_storage_vol_get_info_ret", data)
     return value
 
 
@@ -22625,7 +24228,7 @@ def read_remote_storage_vol_get_info_ret(
     start = offset
     try:
         value = new(RemoteStorageVolGetInfoRet)
-        value.type, value.capacity, value.allocation = _iQQ(wire, offset)
+        value.type, value.capacity, value.allocation = _i2Q(wire, offset)
         offset += 20
         if not -128 <= value.type <= 127:
             raise Irregular
@@ -22648,27 +24251,36 @@ def read_remote_storage_vol_get_info_flags_args(
     try:
         value = new(RemoteStorageVolGetInfoFlagsArgs)
         value.vol = vol = new(RemoteNonnullStorageVol)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.pool = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.key = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_vol_get_info_flags_args", wire, start)
@@ -22676,19 +24288,16 @@ def read_remote_storage_vol_get_info_flags_args(
 
 def decode_remote_storage_vol_get_info_flags_ret(data: Buffer) -> RemoteStorageVolGetInfoFlagsRet:
     """struct remote_storage_vol_get_info_flags_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteStorageVolGetInfoFlagsRet
     try:
         value = new(RemoteStorageVolGetInfoFlagsRet)
-        value.type, value.capacity, value.allocation = _iQQ(wire, 0)
-        offset = 20
+        value.type, value.capacity, value.allocation = _i2Q_all(data)
         if not -128 <= value.type <= 127:
             raise Irregular
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_storage_vol_get_info_flags_ret", wire)
+    value = walk_decode(SHAPES, "remote_storage_vol_get_info_flags_ret", data)
     return value
 
 
@@ -22700,7 +24309,7 @@ def read_remote_storage_vol_get_info_flags_ret(
     start = offset
     try:
         value = new(RemoteStorageVolGetInfoFlagsRet)
-        value.type, value.capacity, value.allocation = _iQQ(wire, offset)
+        value.type, value.capacity, value.allocation = _i2Q(wire, offset)
         offset += 20
         if not -128 <= value.type <= 127:
             raise Irregular
@@ -22723,27 +24332,36 @@ def read_remote_storage_vol_get_path_args(
     try:
         value = new(RemoteStorageVolGetPathArgs)
         value.vol = vol = new(RemoteNonnullStorageVol)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.pool = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.key = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_vol_get_path_args", wire, start)
@@ -22762,13 +24380,16 @@ def read_remote_storage_vol_get_path_ret(
     start = offset
     try:
         value = new(RemoteStorageVolGetPathRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_vol_get_path_ret", wire, start)
@@ -22788,27 +24409,36 @@ def read_remote_storage_vol_get_xml_desc_args(
     try:
         value = new(RemoteStorageVolGetXmlDescArgs)
         value.vol = vol = new(RemoteNonnullStorageVol)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.pool = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         vol.key = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_vol_get_xml_desc_args", wire, start)
@@ -22827,13 +24457,16 @@ def read_remote_storage_vol_get_xml_desc_ret(
     start = offset
     try:
         value = new(RemoteStorageVolGetXmlDescRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_storage_vol_get_xml_desc_ret", wire, start)
@@ -22852,13 +24485,16 @@ def read_remote_node_device_lookup_by_name_args(
     start = offset
     try:
         value = new(RemoteNodeDeviceLookupByNameArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_device_lookup_by_name_args", wire, start)
@@ -22878,13 +24514,16 @@ def read_remote_node_device_lookup_by_name_ret(
     try:
         value = new(RemoteNodeDeviceLookupByNameRet)
         value.dev = dev = new(RemoteNonnullNodeDevice)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dev.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_device_lookup_by_name_ret", wire, start)
@@ -22905,20 +24544,26 @@ def read_remote_node_device_lookup_scsi_host_by_wwn_args(
     start = offset
     try:
         value = new(RemoteNodeDeviceLookupScsiHostByWwnArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.wwnn = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.wwpn = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_device_lookup_scsi_host_by_wwn_args", wire, start)
@@ -22940,13 +24585,16 @@ def read_remote_node_device_lookup_scsi_host_by_wwn_ret(
     try:
         value = new(RemoteNodeDeviceLookupScsiHostByWwnRet)
         value.dev = dev = new(RemoteNonnullNodeDevice)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dev.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_device_lookup_scsi_host_by_wwn_ret", wire, start)
@@ -22956,17 +24604,14 @@ def decode_remote_connect_list_all_node_devices_args(
     data: Buffer,
 ) -> RemoteConnectListAllNodeDevicesArgs:
     """struct remote_connect_list_all_node_devices_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectListAllNodeDevicesArgs
     try:
         value = new(RemoteConnectListAllNodeDevicesArgs)
-        value.need_results, value.flags = _iI(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        value.need_results, value.flags = _iI_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_list_all_node_devices_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_list_all_node_devices_args", data)
     return value
 
 
@@ -23030,13 +24675,16 @@ def read_remote_node_num_of_devices_args(
         if flag == 0:
             value.cap = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.cap = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (value.flags,) = _I(wire, offset)
@@ -23048,17 +24696,14 @@ def read_remote_node_num_of_devices_args(
 
 def decode_remote_node_num_of_devices_ret(data: Buffer) -> RemoteNodeNumOfDevicesRet:
     """struct remote_node_num_of_devices_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteNodeNumOfDevicesRet
     try:
         value = new(RemoteNodeNumOfDevicesRet)
-        (value.num,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.num,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_node_num_of_devices_ret", wire)
+    value = walk_decode(SHAPES, "remote_node_num_of_devices_ret", data)
     return value
 
 
@@ -23095,13 +24740,16 @@ def read_remote_node_list_devices_args(
         if flag == 0:
             value.cap = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.cap = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         value.maxnames, value.flags = _iI(wire, offset)
@@ -23147,13 +24795,16 @@ def read_remote_node_device_get_xml_desc_args(
     start = offset
     try:
         value = new(RemoteNodeDeviceGetXmlDescArgs)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_device_get_xml_desc_args", wire, start)
@@ -23172,13 +24823,16 @@ def read_remote_node_device_get_xml_desc_ret(
     start = offset
     try:
         value = new(RemoteNodeDeviceGetXmlDescRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_device_get_xml_desc_ret", wire, start)
@@ -23197,13 +24851,16 @@ def read_remote_node_device_get_parent_args(
     start = offset
     try:
         value = new(RemoteNodeDeviceGetParentArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_device_get_parent_args", wire, start)
@@ -23227,13 +24884,16 @@ def read_remote_node_device_get_parent_ret(
         if flag == 0:
             value.parent_name = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.parent_name = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -23254,13 +24914,16 @@ def read_remote_node_device_num_of_caps_args(
     start = offset
     try:
         value = new(RemoteNodeDeviceNumOfCapsArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_device_num_of_caps_args", wire, start)
@@ -23268,17 +24931,14 @@ def read_remote_node_device_num_of_caps_args(
 
 def decode_remote_node_device_num_of_caps_ret(data: Buffer) -> RemoteNodeDeviceNumOfCapsRet:
     """struct remote_node_device_num_of_caps_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteNodeDeviceNumOfCapsRet
     try:
         value = new(RemoteNodeDeviceNumOfCapsRet)
-        (value.num,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.num,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_node_device_num_of_caps_ret", wire)
+    value = walk_decode(SHAPES, "remote_node_device_num_of_caps_ret", data)
     return value
 
 
@@ -23310,13 +24970,16 @@ def read_remote_node_device_list_caps_args(
     start = offset
     try:
         value = new(RemoteNodeDeviceListCapsArgs)
-        length, raw, pad, value.maxnames = _s_i_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.maxnames = _s_i_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_i_4194304[low]
+        length, raw, pad, value.maxnames = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.maxnames = _s_i_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_device_list_caps_args", wire, start)
@@ -23358,13 +25021,16 @@ def read_remote_node_device_dettach_args(
     start = offset
     try:
         value = new(RemoteNodeDeviceDettachArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_device_dettach_args", wire, start)
@@ -23383,23 +25049,29 @@ def read_remote_node_device_detach_flags_args(
     start = offset
     try:
         value = new(RemoteNodeDeviceDetachFlagsArgs)
-        length, raw, pad, flag = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, flag = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, flag = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.driver_name = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.driver_name = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (value.flags,) = _I(wire, offset)
@@ -23422,13 +25094,16 @@ def read_remote_node_device_re_attach_args(
     start = offset
     try:
         value = new(RemoteNodeDeviceReAttachArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_device_re_attach_args", wire, start)
@@ -23447,13 +25122,16 @@ def read_remote_node_device_reset_args(
     start = offset
     try:
         value = new(RemoteNodeDeviceResetArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_device_reset_args", wire, start)
@@ -23472,13 +25150,16 @@ def read_remote_node_device_create_xml_args(
     start = offset
     try:
         value = new(RemoteNodeDeviceCreateXmlArgs)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml_desc = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_device_create_xml_args", wire, start)
@@ -23498,13 +25179,16 @@ def read_remote_node_device_create_xml_ret(
     try:
         value = new(RemoteNodeDeviceCreateXmlRet)
         value.dev = dev = new(RemoteNonnullNodeDevice)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dev.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_device_create_xml_ret", wire, start)
@@ -23523,13 +25207,16 @@ def read_remote_node_device_destroy_args(
     start = offset
     try:
         value = new(RemoteNodeDeviceDestroyArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_device_destroy_args", wire, start)
@@ -23548,13 +25235,16 @@ def read_remote_node_device_define_xml_args(
     start = offset
     try:
         value = new(RemoteNodeDeviceDefineXmlArgs)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml_desc = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_device_define_xml_args", wire, start)
@@ -23574,13 +25264,16 @@ def read_remote_node_device_define_xml_ret(
     try:
         value = new(RemoteNodeDeviceDefineXmlRet)
         value.dev = dev = new(RemoteNonnullNodeDevice)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dev.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_device_define_xml_ret", wire, start)
@@ -23599,13 +25292,16 @@ def read_remote_node_device_undefine_args(
     start = offset
     try:
         value = new(RemoteNodeDeviceUndefineArgs)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_device_undefine_args", wire, start)
@@ -23624,13 +25320,16 @@ def read_remote_node_device_create_args(
     start = offset
     try:
         value = new(RemoteNodeDeviceCreateArgs)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_device_create_args", wire, start)
@@ -23649,20 +25348,26 @@ def read_remote_node_device_update_args(
     start = offset
     try:
         value = new(RemoteNodeDeviceUpdateArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml_desc = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_device_update_args", wire, start)
@@ -23681,13 +25386,16 @@ def read_remote_node_device_get_autostart_args(
     start = offset
     try:
         value = new(RemoteNodeDeviceGetAutostartArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_device_get_autostart_args", wire, start)
@@ -23695,17 +25403,14 @@ def read_remote_node_device_get_autostart_args(
 
 def decode_remote_node_device_get_autostart_ret(data: Buffer) -> RemoteNodeDeviceGetAutostartRet:
     """struct remote_node_device_get_autostart_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteNodeDeviceGetAutostartRet
     try:
         value = new(RemoteNodeDeviceGetAutostartRet)
-        (value.autostart,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.autostart,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_node_device_get_autostart_ret", wire)
+    value = walk_decode(SHAPES, "remote_node_device_get_autostart_ret", data)
     return value
 
 
@@ -23737,13 +25442,16 @@ def read_remote_node_device_set_autostart_args(
     start = offset
     try:
         value = new(RemoteNodeDeviceSetAutostartArgs)
-        length, raw, pad, value.autostart = _s_i_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.autostart = _s_i_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_i_4194304[low]
+        length, raw, pad, value.autostart = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.autostart = _s_i_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_device_set_autostart_args", wire, start)
@@ -23762,13 +25470,16 @@ def read_remote_node_device_is_persistent_args(
     start = offset
     try:
         value = new(RemoteNodeDeviceIsPersistentArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_device_is_persistent_args", wire, start)
@@ -23776,17 +25487,14 @@ def read_remote_node_device_is_persistent_args(
 
 def decode_remote_node_device_is_persistent_ret(data: Buffer) -> RemoteNodeDeviceIsPersistentRet:
     """struct remote_node_device_is_persistent_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteNodeDeviceIsPersistentRet
     try:
         value = new(RemoteNodeDeviceIsPersistentRet)
-        (value.persistent,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.persistent,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_node_device_is_persistent_ret", wire)
+    value = walk_decode(SHAPES, "remote_node_device_is_persistent_ret", data)
     return value
 
 
@@ -23818,13 +25526,16 @@ def read_remote_node_device_is_active_args(
     start = offset
     try:
         value = new(RemoteNodeDeviceIsActiveArgs)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_device_is_active_args", wire, start)
@@ -23832,17 +25543,14 @@ def read_remote_node_device_is_active_args(
 
 def decode_remote_node_device_is_active_ret(data: Buffer) -> RemoteNodeDeviceIsActiveRet:
     """struct remote_node_device_is_active_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteNodeDeviceIsActiveRet
     try:
         value = new(RemoteNodeDeviceIsActiveRet)
-        (value.active,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.active,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_node_device_is_active_ret", wire)
+    value = walk_decode(SHAPES, "remote_node_device_is_active_ret", data)
     return value
 
 
@@ -23882,13 +25590,16 @@ def read_remote_connect_node_device_event_register_any_args(
             value.dev = None
         elif flag == 1:
             value.dev = dev = new(RemoteNonnullNodeDevice)
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             dev.name = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -23900,17 +25611,14 @@ def decode_remote_connect_node_device_event_register_any_ret(
     data: Buffer,
 ) -> RemoteConnectNodeDeviceEventRegisterAnyRet:
     """struct remote_connect_node_device_event_register_any_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectNodeDeviceEventRegisterAnyRet
     try:
         value = new(RemoteConnectNodeDeviceEventRegisterAnyRet)
-        (value.callback_id,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.callback_id,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_node_device_event_register_any_ret", wire)
+    value = walk_decode(SHAPES, "remote_connect_node_device_event_register_any_ret", data)
     return value
 
 
@@ -23933,17 +25641,14 @@ def decode_remote_connect_node_device_event_deregister_any_args(
     data: Buffer,
 ) -> RemoteConnectNodeDeviceEventDeregisterAnyArgs:
     """struct remote_connect_node_device_event_deregister_any_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectNodeDeviceEventDeregisterAnyArgs
     try:
         value = new(RemoteConnectNodeDeviceEventDeregisterAnyArgs)
-        (value.callback_id,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.callback_id,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_node_device_event_deregister_any_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_node_device_event_deregister_any_args", data)
     return value
 
 
@@ -23980,17 +25685,18 @@ def read_remote_node_device_event_lifecycle_msg(
     try:
         value = new(RemoteNodeDeviceEventLifecycleMsg)
         value.dev = dev = new(RemoteNonnullNodeDevice)
-        value.callback_id, length, raw, pad, value.event, value.detail = _i_s_ii_4194304.short[
-            wire[offset + 7]
-        ](wire, offset)
-        if length != len(raw):
-            value.callback_id, length, raw, pad, value.event, value.detail = _i_s_ii_4194304.long(
+        low = wire[offset + 7]
+        unpack, extent = _i_s_2i_4194304[low]
+        value.callback_id, length, raw, pad, value.event, value.detail = unpack(wire, offset)
+        if length != low:
+            value.callback_id, length, raw, pad, value.event, value.detail = _i_s_2i_4194304_long(
                 wire, offset
             )
+            extent = 16 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dev.name = raw.decode()
-        offset += 16 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_device_event_lifecycle_msg", wire, start)
@@ -24010,13 +25716,16 @@ def read_remote_node_device_event_update_msg(
     try:
         value = new(RemoteNodeDeviceEventUpdateMsg)
         value.dev = dev = new(RemoteNonnullNodeDevice)
-        value.callback_id, length, raw, pad = _i_s_4194304.short[wire[offset + 7]](wire, offset)
-        if length != len(raw):
-            value.callback_id, length, raw, pad = _i_s_4194304.long(wire, offset)
+        low = wire[offset + 7]
+        unpack, extent = _i_s_4194304[low]
+        value.callback_id, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.callback_id, length, raw, pad = _i_s_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         dev.name = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_node_device_event_update_msg", wire, start)
@@ -24024,17 +25733,14 @@ def read_remote_node_device_event_update_msg(
 
 def decode_remote_secret_lookup_by_uuid_args(data: Buffer) -> RemoteSecretLookupByUuidArgs:
     """struct remote_secret_lookup_by_uuid_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteSecretLookupByUuidArgs
     try:
         value = new(RemoteSecretLookupByUuidArgs)
-        (value.uuid,) = _16s(wire, 0)
-        offset = 16
-        if offset == len(wire):
-            return value
+        (value.uuid,) = _16s_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_secret_lookup_by_uuid_args", wire)
+    value = walk_decode(SHAPES, "remote_secret_lookup_by_uuid_args", data)
     return value
 
 
@@ -24067,15 +25773,16 @@ def read_remote_secret_lookup_by_uuid_ret(
     try:
         value = new(RemoteSecretLookupByUuidRet)
         value.secret = secret = new(RemoteNonnullSecret)
-        secret.uuid, secret.usage_type, length, raw, pad = _16si_s_4194304.short[wire[offset + 23]](
-            wire, offset
-        )
-        if length != len(raw):
-            secret.uuid, secret.usage_type, length, raw, pad = _16si_s_4194304.long(wire, offset)
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_4194304[low]
+        secret.uuid, secret.usage_type, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            secret.uuid, secret.usage_type, length, raw, pad = _16si_s_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         secret.usage_id = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_secret_lookup_by_uuid_ret", wire, start)
@@ -24094,13 +25801,16 @@ def read_remote_secret_lookup_by_usage_args(
     start = offset
     try:
         value = new(RemoteSecretLookupByUsageArgs)
-        value.usage_type, length, raw, pad = _i_s_4194304.short[wire[offset + 7]](wire, offset)
-        if length != len(raw):
-            value.usage_type, length, raw, pad = _i_s_4194304.long(wire, offset)
+        low = wire[offset + 7]
+        unpack, extent = _i_s_4194304[low]
+        value.usage_type, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.usage_type, length, raw, pad = _i_s_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.usage_id = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_secret_lookup_by_usage_args", wire, start)
@@ -24120,15 +25830,16 @@ def read_remote_secret_lookup_by_usage_ret(
     try:
         value = new(RemoteSecretLookupByUsageRet)
         value.secret = secret = new(RemoteNonnullSecret)
-        secret.uuid, secret.usage_type, length, raw, pad = _16si_s_4194304.short[wire[offset + 23]](
-            wire, offset
-        )
-        if length != len(raw):
-            secret.uuid, secret.usage_type, length, raw, pad = _16si_s_4194304.long(wire, offset)
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_4194304[low]
+        secret.uuid, secret.usage_type, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            secret.uuid, secret.usage_type, length, raw, pad = _16si_s_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         secret.usage_id = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_secret_lookup_by_usage_ret", wire, start)
@@ -24136,17 +25847,14 @@ def read_remote_secret_lookup_by_usage_ret(
 
 def decode_remote_connect_list_all_secrets_args(data: Buffer) -> RemoteConnectListAllSecretsArgs:
     """struct remote_connect_list_all_secrets_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectListAllSecretsArgs
     try:
         value = new(RemoteConnectListAllSecretsArgs)
-        value.need_results, value.flags = _iI(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        value.need_results, value.flags = _iI_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_list_all_secrets_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_list_all_secrets_args", data)
     return value
 
 
@@ -24192,17 +25900,14 @@ def read_remote_connect_list_all_secrets_ret(
 
 def decode_remote_connect_num_of_secrets_ret(data: Buffer) -> RemoteConnectNumOfSecretsRet:
     """struct remote_connect_num_of_secrets_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectNumOfSecretsRet
     try:
         value = new(RemoteConnectNumOfSecretsRet)
-        (value.num,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.num,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_num_of_secrets_ret", wire)
+    value = walk_decode(SHAPES, "remote_connect_num_of_secrets_ret", data)
     return value
 
 
@@ -24223,17 +25928,14 @@ def read_remote_connect_num_of_secrets_ret(
 
 def decode_remote_connect_list_secrets_args(data: Buffer) -> RemoteConnectListSecretsArgs:
     """struct remote_connect_list_secrets_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectListSecretsArgs
     try:
         value = new(RemoteConnectListSecretsArgs)
-        (value.maxuuids,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.maxuuids,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_list_secrets_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_list_secrets_args", data)
     return value
 
 
@@ -24288,13 +25990,16 @@ def read_remote_secret_define_xml_args(
     start = offset
     try:
         value = new(RemoteSecretDefineXmlArgs)
-        length, raw, pad, value.flags = _s_I_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_4194304[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_secret_define_xml_args", wire, start)
@@ -24314,15 +26019,16 @@ def read_remote_secret_define_xml_ret(
     try:
         value = new(RemoteSecretDefineXmlRet)
         value.secret = secret = new(RemoteNonnullSecret)
-        secret.uuid, secret.usage_type, length, raw, pad = _16si_s_4194304.short[wire[offset + 23]](
-            wire, offset
-        )
-        if length != len(raw):
-            secret.uuid, secret.usage_type, length, raw, pad = _16si_s_4194304.long(wire, offset)
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_4194304[low]
+        secret.uuid, secret.usage_type, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            secret.uuid, secret.usage_type, length, raw, pad = _16si_s_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         secret.usage_id = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_secret_define_xml_ret", wire, start)
@@ -24342,15 +26048,16 @@ def read_remote_secret_undefine_args(
     try:
         value = new(RemoteSecretUndefineArgs)
         value.secret = secret = new(RemoteNonnullSecret)
-        secret.uuid, secret.usage_type, length, raw, pad = _16si_s_4194304.short[wire[offset + 23]](
-            wire, offset
-        )
-        if length != len(raw):
-            secret.uuid, secret.usage_type, length, raw, pad = _16si_s_4194304.long(wire, offset)
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_4194304[low]
+        secret.uuid, secret.usage_type, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            secret.uuid, secret.usage_type, length, raw, pad = _16si_s_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         secret.usage_id = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_secret_undefine_args", wire, start)
@@ -24370,17 +26077,18 @@ def read_remote_secret_get_xml_desc_args(
     try:
         value = new(RemoteSecretGetXmlDescArgs)
         value.secret = secret = new(RemoteNonnullSecret)
-        secret.uuid, secret.usage_type, length, raw, pad, value.flags = _16si_s_I_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
-            secret.uuid, secret.usage_type, length, raw, pad, value.flags = _16si_s_I_4194304.long(
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_4194304[low]
+        secret.uuid, secret.usage_type, length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            secret.uuid, secret.usage_type, length, raw, pad, value.flags = _16si_s_I_4194304_long(
                 wire, offset
             )
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         secret.usage_id = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_secret_get_xml_desc_args", wire, start)
@@ -24399,13 +26107,16 @@ def read_remote_secret_get_xml_desc_ret(
     start = offset
     try:
         value = new(RemoteSecretGetXmlDescRet)
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.xml = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_secret_get_xml_desc_ret", wire, start)
@@ -24425,22 +26136,26 @@ def read_remote_secret_set_value_args(
     try:
         value = new(RemoteSecretSetValueArgs)
         value.secret = secret = new(RemoteNonnullSecret)
-        secret.uuid, secret.usage_type, length, raw, pad = _16si_s_4194304.short[wire[offset + 23]](
-            wire, offset
-        )
-        if length != len(raw):
-            secret.uuid, secret.usage_type, length, raw, pad = _16si_s_4194304.long(wire, offset)
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_4194304[low]
+        secret.uuid, secret.usage_type, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            secret.uuid, secret.usage_type, length, raw, pad = _16si_s_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         secret.usage_id = raw.decode()
-        offset += 24 + length + len(pad)
-        length, raw, pad, value.flags = _s_I_65536.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_65536.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_I_65536[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_65536_long(wire, offset)
+            extent = 8 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.value = raw
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_secret_set_value_args", wire, start)
@@ -24460,17 +26175,18 @@ def read_remote_secret_get_value_args(
     try:
         value = new(RemoteSecretGetValueArgs)
         value.secret = secret = new(RemoteNonnullSecret)
-        secret.uuid, secret.usage_type, length, raw, pad, value.flags = _16si_s_I_4194304.short[
-            wire[offset + 23]
-        ](wire, offset)
-        if length != len(raw):
-            secret.uuid, secret.usage_type, length, raw, pad, value.flags = _16si_s_I_4194304.long(
+        low = wire[offset + 23]
+        unpack, extent = _16si_s_I_4194304[low]
+        secret.uuid, secret.usage_type, length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            secret.uuid, secret.usage_type, length, raw, pad, value.flags = _16si_s_I_4194304_long(
                 wire, offset
             )
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         secret.usage_id = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_secret_get_value_args", wire, start)
@@ -24489,13 +26205,16 @@ def read_remote_secret_get_value_ret(
     start = offset
     try:
         value = new(RemoteSecretGetValueRet)
-        length, raw, pad = _s_65536.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_65536.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_65536[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_65536_long(wire, offset)
+            extent = 4 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.value = raw
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_secret_get_value_ret", wire, start)
@@ -24522,17 +26241,18 @@ def read_remote_connect_secret_event_register_any_args(
             value.secret = None
         elif flag == 1:
             value.secret = secret = new(RemoteNonnullSecret)
-            secret.uuid, secret.usage_type, length, raw, pad = _16si_s_4194304.short[
-                wire[offset + 23]
-            ](wire, offset)
-            if length != len(raw):
-                secret.uuid, secret.usage_type, length, raw, pad = _16si_s_4194304.long(
+            low = wire[offset + 23]
+            unpack, extent = _16si_s_4194304[low]
+            secret.uuid, secret.usage_type, length, raw, pad = unpack(wire, offset)
+            if length != low:
+                secret.uuid, secret.usage_type, length, raw, pad = _16si_s_4194304_long(
                     wire, offset
                 )
+                extent = 24 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             secret.usage_id = raw.decode()
-            offset += 24 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -24544,17 +26264,14 @@ def decode_remote_connect_secret_event_register_any_ret(
     data: Buffer,
 ) -> RemoteConnectSecretEventRegisterAnyRet:
     """struct remote_connect_secret_event_register_any_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectSecretEventRegisterAnyRet
     try:
         value = new(RemoteConnectSecretEventRegisterAnyRet)
-        (value.callback_id,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.callback_id,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_secret_event_register_any_ret", wire)
+    value = walk_decode(SHAPES, "remote_connect_secret_event_register_any_ret", data)
     return value
 
 
@@ -24577,17 +26294,14 @@ def decode_remote_connect_secret_event_deregister_any_args(
     data: Buffer,
 ) -> RemoteConnectSecretEventDeregisterAnyArgs:
     """struct remote_connect_secret_event_deregister_any_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: RemoteConnectSecretEventDeregisterAnyArgs
     try:
         value = new(RemoteConnectSecretEventDeregisterAnyArgs)
-        (value.callback_id,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.callback_id,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "remote_connect_secret_event_deregister_any_args", wire)
+    value = walk_decode(SHAPES, "remote_connect_secret_event_deregister_any_args", data)
     return value
 
 
@@ -24620,6 +26334,8 @@ def read_remote_secret_event_lifecycle_msg(
     try:
         value = new(RemoteSecretEventLifecycleMsg)
         value.secret = secret = new(RemoteNonnullSecret)
+        low = wire[offset + 27]
+        unpack, extent = _i16si_s_2i_4194304[low]
         (
             value.callback_id,
             secret.uuid,
@@ -24629,8 +26345,8 @@ def read_remote_secret_event_lifecycle_msg(
             pad,
             value.event,
             value.detail,
-        ) = _i16si_s_ii_4194304.short[wire[offset + 27]](wire, offset)
-        if length != len(raw):
+        ) = unpack(wire, offset)
+        if length != low:
             (
                 value.callback_id,
                 secret.uuid,
@@ -24640,11 +26356,12 @@ def read_remote_secret_event_lifecycle_msg(
                 pad,
                 value.event,
                 value.detail,
-            ) = _i16si_s_ii_4194304.long(wire, offset)
+            ) = _i16si_s_2i_4194304_long(wire, offset)
+            extent = 36 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         secret.usage_id = raw.decode()
-        offset += 36 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_secret_event_lifecycle_msg", wire, start)
@@ -24664,17 +26381,18 @@ def read_remote_secret_event_value_changed_msg(
     try:
         value = new(RemoteSecretEventValueChangedMsg)
         value.secret = secret = new(RemoteNonnullSecret)
-        value.callback_id, secret.uuid, secret.usage_type, length, raw, pad = (
-            _i16si_s_4194304.short[wire[offset + 27]](wire, offset)
-        )
-        if length != len(raw):
+        low = wire[offset + 27]
+        unpack, extent = _i16si_s_4194304[low]
+        value.callback_id, secret.uuid, secret.usage_type, length, raw, pad = unpack(wire, offset)
+        if length != low:
             value.callback_id, secret.uuid, secret.usage_type, length, raw, pad = (
-                _i16si_s_4194304.long(wire, offset)
+                _i16si_s_4194304_long(wire, offset)
             )
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         secret.usage_id = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_secret_event_value_changed_msg", wire, start)

@@ -718,119 +718,126 @@ from libvirt_rpc.remote_protocol.types import (
     RemoteVcpuInfo,
 )
 from rpcgen.runtime.limits import SHORT
-from rpcgen.runtime.shapes import walk_encode
-from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, RecordPacker, pack_chars
+from rpcgen.runtime.writer import walk_encode
+from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, pack_chars, record_packer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from libvirt_rpc.remote_protocol.types import RemoteAuthType, RemoteTypedParamValue
 
 _16s = Struct(">16s").pack
-_ii = Struct(">ii").pack
-_iI = Struct(">iI").pack
-_iq = Struct(">iq").pack
-_iQ = Struct(">iQ").pack
-_id = Struct(">id").pack
+_3xBi = Struct(">3xBi").pack
+_3xBI = Struct(">3xBI").pack
+_3xBq = Struct(">3xBq").pack
+_3xBQ = Struct(">3xBQ").pack
+_3xBd = Struct(">3xBd").pack
+_2i = Struct(">2i").pack
 _i = Struct(">i").pack
 _I = Struct(">I").pack
 _Q = Struct(">Q").pack
-_iiI = Struct(">iiI").pack
+_2iI = Struct(">2iI").pack
+_iI = Struct(">iI").pack
 _Q6i = Struct(">Q6i").pack
-_iII = Struct(">iII").pack
+_i2I = Struct(">i2I").pack
 _IQI = Struct(">IQI").pack
-_IQQIQ = Struct(">IQQIQ").pack
-_IIQ = Struct(">IIQ").pack
-_II = Struct(">II").pack
+_3xB2Q2xHQ = Struct(">3xB2Q2xHQ").pack
+_2IQ = Struct(">2IQ").pack
+_2I = Struct(">2I").pack
+_iQ = Struct(">iQ").pack
 _IiQi = Struct(">IiQi").pack
 _5q = Struct(">5q").pack
-_QQQ = Struct(">QQQ").pack
+_3Q = Struct(">3Q").pack
 _QI = Struct(">QI").pack
-_iiQQQ = Struct(">iiQQQ").pack
+_2i3Q = Struct(">2i3Q").pack
 _8q = Struct(">8q").pack
 _i11Q = Struct(">i11Q").pack
 _Qi = Struct(">Qi").pack
 _qI = Struct(">qI").pack
-_QQ = Struct(">QQ").pack
-_IQQQ = Struct(">IQQQ").pack
-_iQQ = Struct(">iQQ").pack
-_s_4194304 = RecordPacker("", "", 4194304)
-_I_s_4194304 = RecordPacker("I", "", 4194304)
-_s_16si_4194304 = RecordPacker("", "16si", 4194304)
-_s_16s_4194304 = RecordPacker("", "16s", 4194304)
-_s_16s16s_4194304 = RecordPacker("", "16s16s", 4194304)
-_16si_s_4194304 = RecordPacker("16si", "", 4194304)
-_I_s_16si_4194304 = RecordPacker("I", "16si", 4194304)
-_I_s_16s_4194304 = RecordPacker("I", "16s", 4194304)
-_I_s_16s16s_4194304 = RecordPacker("I", "16s16s", 4194304)
-_I16si_s_4194304 = RecordPacker("I16si", "", 4194304)
-_i_s_4194304 = RecordPacker("i", "", 4194304)
-_s_ii_4194304 = RecordPacker("", "ii", 4194304)
-_s_iI_4194304 = RecordPacker("", "iI", 4194304)
-_s_iq_4194304 = RecordPacker("", "iq", 4194304)
-_s_iQ_4194304 = RecordPacker("", "iQ", 4194304)
-_s_id_4194304 = RecordPacker("", "id", 4194304)
-_s_Q_4194304 = RecordPacker("", "Q", 4194304)
-_s_Ii_2048 = RecordPacker("", "Ii", 2048)
-_s_I_4194304 = RecordPacker("", "I", 4194304)
-_s_16siI_4194304 = RecordPacker("", "16siI", 4194304)
-_s_16sii_4194304 = RecordPacker("", "16sii", 4194304)
-_16si_s_I_4194304 = RecordPacker("16si", "I", 4194304)
-_s_16siIII_4194304 = RecordPacker("", "16siIII", 4194304)
-_s_16siIQI_4194304 = RecordPacker("", "16siIQI", 4194304)
-_s_16siqII_4194304 = RecordPacker("", "16siqII", 4194304)
-_16si_s_II_4194304 = RecordPacker("16si", "II", 4194304)
-_s_16siQ_4194304 = RecordPacker("", "16siQ", 4194304)
-_s_16siQI_4194304 = RecordPacker("", "16siQI", 4194304)
-_s_16siiI_4194304 = RecordPacker("", "16siiI", 4194304)
-_s_16siII_4194304 = RecordPacker("", "16siII", 4194304)
-_s_16siQII_4194304 = RecordPacker("", "16siQII", 4194304)
-_16si_s_iI_4194304 = RecordPacker("16si", "iI", 4194304)
-_s_16siii_4194304 = RecordPacker("", "16siii", 4194304)
-_s_8388608 = RecordPacker("", "", 8388608)
-_16siI_s_2048 = RecordPacker("16siI", "", 2048)
-_16siI_s_I_2048 = RecordPacker("16siI", "I", 2048)
-_s_16siiiI_4194304 = RecordPacker("", "16siiiI", 4194304)
-_s_i_8388608 = RecordPacker("", "i", 8388608)
-_16si_s_I_2048 = RecordPacker("16si", "I", 2048)
-_s_16siIiII_4194304 = RecordPacker("", "16siIiII", 4194304)
-_s_i_4194304 = RecordPacker("", "i", 4194304)
-_I_s_2048 = RecordPacker("I", "", 2048)
-_16si_s_QII_4194304 = RecordPacker("16si", "QII", 4194304)
-_16si_s_QI_4194304 = RecordPacker("16si", "QI", 4194304)
-_i_s_I_4194304 = RecordPacker("i", "I", 4194304)
-_Q_s_4194304 = RecordPacker("Q", "", 4194304)
-_16si_s_Qi_4194304 = RecordPacker("16si", "Qi", 4194304)
-_s_Ii_4194304 = RecordPacker("", "Ii", 4194304)
-_s_Qi_4194304 = RecordPacker("", "Qi", 4194304)
-_s_16siq_4194304 = RecordPacker("", "16siq", 4194304)
-_16siii_s_4194304 = RecordPacker("16siii", "", 4194304)
-_16si_s_ii_4194304 = RecordPacker("16si", "ii", 4194304)
-_16si_s_i_4194304 = RecordPacker("16si", "i", 4194304)
-_i_s_16siii_4194304 = RecordPacker("i", "16siii", 4194304)
-_i_s_16si_4194304 = RecordPacker("i", "16si", 4194304)
-_i_s_16siq_4194304 = RecordPacker("i", "16siq", 4194304)
-_i_s_16sii_4194304 = RecordPacker("i", "16sii", 4194304)
-_ii_s_16si_4194304 = RecordPacker("ii", "16si", 4194304)
-_i_s_16siQ_4194304 = RecordPacker("i", "16siQ", 4194304)
-_i_s_16siI_4194304 = RecordPacker("i", "16siI", 4194304)
-_i_s_16siiiI_4194304 = RecordPacker("i", "16siiiI", 4194304)
-_16si_s_Q_4194304 = RecordPacker("16si", "Q", 4194304)
-_16sIIi_s_I_4194304 = RecordPacker("16sIIi", "I", 4194304)
-_s_16sI_4194304 = RecordPacker("", "16sI", 4194304)
-_s_qi_4194304 = RecordPacker("", "qi", 4194304)
-_16s_s_I_4194304 = RecordPacker("16s", "I", 4194304)
-_s_16s16sI_4194304 = RecordPacker("", "16s16sI", 4194304)
-_s_16s16siI_4194304 = RecordPacker("", "16s16siI", 4194304)
-_i_s_16s_4194304 = RecordPacker("i", "16s", 4194304)
-_16s_s_4194304 = RecordPacker("16s", "", 4194304)
-_s_II_4194304 = RecordPacker("", "II", 4194304)
-_s_QI_4194304 = RecordPacker("", "QI", 4194304)
-_s_QQI_4194304 = RecordPacker("", "QQI", 4194304)
-_i_s_ii_4194304 = RecordPacker("i", "ii", 4194304)
-_s_I_65536 = RecordPacker("", "I", 65536)
-_s_65536 = RecordPacker("", "", 65536)
-_i16si_s_ii_4194304 = RecordPacker("i16si", "ii", 4194304)
-_i16si_s_4194304 = RecordPacker("i16si", "", 4194304)
+_2Q = Struct(">2Q").pack
+_3xB3Q = Struct(">3xB3Q").pack
+_i2Q = Struct(">i2Q").pack
+_s_4194304, _s_4194304_long = record_packer("", "", 4194304)
+_I_s_4194304, _I_s_4194304_long = record_packer("I", "", 4194304)
+_s_16si_4194304, _s_16si_4194304_long = record_packer("", "16si", 4194304)
+_s_16s_4194304, _s_16s_4194304_long = record_packer("", "16s", 4194304)
+_s_16s16s_4194304, _s_16s16s_4194304_long = record_packer("", "16s16s", 4194304)
+_16si_s_4194304, _16si_s_4194304_long = record_packer("16si", "", 4194304)
+_I_s_16si_4194304, _I_s_16si_4194304_long = record_packer("I", "16si", 4194304)
+_I_s_16s_4194304, _I_s_16s_4194304_long = record_packer("I", "16s", 4194304)
+_I_s_16s16s_4194304, _I_s_16s16s_4194304_long = record_packer("I", "16s16s", 4194304)
+_I16si_s_4194304, _I16si_s_4194304_long = record_packer("I16si", "", 4194304)
+_3xB_s_4194304, _3xB_s_4194304_long = record_packer("3xB", "", 4194304)
+_s_3xBi_4194304, _s_3xBi_4194304_long = record_packer("", "3xBi", 4194304)
+_s_3xBI_4194304, _s_3xBI_4194304_long = record_packer("", "3xBI", 4194304)
+_s_3xBq_4194304, _s_3xBq_4194304_long = record_packer("", "3xBq", 4194304)
+_s_3xBQ_4194304, _s_3xBQ_4194304_long = record_packer("", "3xBQ", 4194304)
+_s_3xBd_4194304, _s_3xBd_4194304_long = record_packer("", "3xBd", 4194304)
+_s_iI_4194304, _s_iI_4194304_long = record_packer("", "iI", 4194304)
+_s_Q_4194304, _s_Q_4194304_long = record_packer("", "Q", 4194304)
+_s_Ii_2048, _s_Ii_2048_long = record_packer("", "Ii", 2048)
+_s_I_4194304, _s_I_4194304_long = record_packer("", "I", 4194304)
+_s_16siI_4194304, _s_16siI_4194304_long = record_packer("", "16siI", 4194304)
+_s_16s2i_4194304, _s_16s2i_4194304_long = record_packer("", "16s2i", 4194304)
+_16si_s_I_4194304, _16si_s_I_4194304_long = record_packer("16si", "I", 4194304)
+_s_16si3I_4194304, _s_16si3I_4194304_long = record_packer("", "16si3I", 4194304)
+_s_16siIQI_4194304, _s_16siIQI_4194304_long = record_packer("", "16siIQI", 4194304)
+_s_16siq2I_4194304, _s_16siq2I_4194304_long = record_packer("", "16siq2I", 4194304)
+_16si_s_2I_4194304, _16si_s_2I_4194304_long = record_packer("16si", "2I", 4194304)
+_s_16siQ_4194304, _s_16siQ_4194304_long = record_packer("", "16siQ", 4194304)
+_s_16siQI_4194304, _s_16siQI_4194304_long = record_packer("", "16siQI", 4194304)
+_s_16s2iI_4194304, _s_16s2iI_4194304_long = record_packer("", "16s2iI", 4194304)
+_s_16si2I_4194304, _s_16si2I_4194304_long = record_packer("", "16si2I", 4194304)
+_s_16siQ2I_4194304, _s_16siQ2I_4194304_long = record_packer("", "16siQ2I", 4194304)
+_16si_s_iI_4194304, _16si_s_iI_4194304_long = record_packer("16si", "iI", 4194304)
+_s_16s3i_4194304, _s_16s3i_4194304_long = record_packer("", "16s3i", 4194304)
+_s_8388608, _s_8388608_long = record_packer("", "", 8388608)
+_16siI_s_2048, _16siI_s_2048_long = record_packer("16siI", "", 2048)
+_16siI_s_I_2048, _16siI_s_I_2048_long = record_packer("16siI", "I", 2048)
+_s_16s3iI_4194304, _s_16s3iI_4194304_long = record_packer("", "16s3iI", 4194304)
+_s_i_8388608, _s_i_8388608_long = record_packer("", "i", 8388608)
+_16si_s_I_2048, _16si_s_I_2048_long = record_packer("16si", "I", 2048)
+_s_16siIi2I_4194304, _s_16siIi2I_4194304_long = record_packer("", "16siIi2I", 4194304)
+_s_i_4194304, _s_i_4194304_long = record_packer("", "i", 4194304)
+_I_s_2048, _I_s_2048_long = record_packer("I", "", 2048)
+_16si_s_Q2I_4194304, _16si_s_Q2I_4194304_long = record_packer("16si", "Q2I", 4194304)
+_16si_s_QI_4194304, _16si_s_QI_4194304_long = record_packer("16si", "QI", 4194304)
+_i_s_I_4194304, _i_s_I_4194304_long = record_packer("i", "I", 4194304)
+_Q_s_4194304, _Q_s_4194304_long = record_packer("Q", "", 4194304)
+_16si_s_Qi_4194304, _16si_s_Qi_4194304_long = record_packer("16si", "Qi", 4194304)
+_s_Ii_4194304, _s_Ii_4194304_long = record_packer("", "Ii", 4194304)
+_s_Qi_4194304, _s_Qi_4194304_long = record_packer("", "Qi", 4194304)
+_s_16siq_4194304, _s_16siq_4194304_long = record_packer("", "16siq", 4194304)
+_i_s_4194304, _i_s_4194304_long = record_packer("i", "", 4194304)
+_16s3i_s_4194304, _16s3i_s_4194304_long = record_packer("16s3i", "", 4194304)
+_16si_s_2i_4194304, _16si_s_2i_4194304_long = record_packer("16si", "2i", 4194304)
+_16si_s_i_4194304, _16si_s_i_4194304_long = record_packer("16si", "i", 4194304)
+_i_s_16s3i_4194304, _i_s_16s3i_4194304_long = record_packer("i", "16s3i", 4194304)
+_i_s_16si_4194304, _i_s_16si_4194304_long = record_packer("i", "16si", 4194304)
+_i_s_16siq_4194304, _i_s_16siq_4194304_long = record_packer("i", "16siq", 4194304)
+_i_s_16s2i_4194304, _i_s_16s2i_4194304_long = record_packer("i", "16s2i", 4194304)
+_2i_s_16si_4194304, _2i_s_16si_4194304_long = record_packer("2i", "16si", 4194304)
+_i_s_16siQ_4194304, _i_s_16siQ_4194304_long = record_packer("i", "16siQ", 4194304)
+_i_s_16siI_4194304, _i_s_16siI_4194304_long = record_packer("i", "16siI", 4194304)
+_i_s_16s3iI_4194304, _i_s_16s3iI_4194304_long = record_packer("i", "16s3iI", 4194304)
+_16si_s_Q_4194304, _16si_s_Q_4194304_long = record_packer("16si", "Q", 4194304)
+_16s2Ii_s_I_4194304, _16s2Ii_s_I_4194304_long = record_packer("16s2Ii", "I", 4194304)
+_s_16sI_4194304, _s_16sI_4194304_long = record_packer("", "16sI", 4194304)
+_s_qi_4194304, _s_qi_4194304_long = record_packer("", "qi", 4194304)
+_16s_s_I_4194304, _16s_s_I_4194304_long = record_packer("16s", "I", 4194304)
+_s_16s16sI_4194304, _s_16s16sI_4194304_long = record_packer("", "16s16sI", 4194304)
+_s_16s16siI_4194304, _s_16s16siI_4194304_long = record_packer("", "16s16siI", 4194304)
+_i_s_16s_4194304, _i_s_16s_4194304_long = record_packer("i", "16s", 4194304)
+_16s_s_4194304, _16s_s_4194304_long = record_packer("16s", "", 4194304)
+_s_2I_4194304, _s_2I_4194304_long = record_packer("", "2I", 4194304)
+_s_QI_4194304, _s_QI_4194304_long = record_packer("", "QI", 4194304)
+_s_2QI_4194304, _s_2QI_4194304_long = record_packer("", "2QI", 4194304)
+_i_s_2i_4194304, _i_s_2i_4194304_long = record_packer("i", "2i", 4194304)
+_s_I_65536, _s_I_65536_long = record_packer("", "I", 65536)
+_s_65536, _s_65536_long = record_packer("", "", 65536)
+_i16si_s_2i_4194304, _i16si_s_2i_4194304_long = record_packer("i16si", "2i", 4194304)
+_i16si_s_4194304, _i16si_s_4194304_long = record_packer("i16si", "", 4194304)
 
 
 def _encode_each_remote_typed_param(values: list[RemoteTypedParam]) -> bytes:
@@ -838,55 +845,54 @@ def _encode_each_remote_typed_param(values: list[RemoteTypedParam]) -> bytes:
     for value in values:
         text = value.field.encode()
         size = len(text)
-        the_value = value.value
+        the_value: Any = value.value
         if type(value) is not RemoteTypedParam or 0 in text:
             raise Irregular
-        if type(the_value) is RemoteTypedParamValueVirTypedParamInt:
+        cls = type(the_value)
+        if cls is RemoteTypedParamValueVirTypedParamInt:
             parts.append(
-                (_s_ii_4194304.short[size] if size < SHORT else _s_ii_4194304.long)(
-                    size, text, 1, the_value.i
+                (_s_3xBi_4194304[size] if size < SHORT else _s_3xBi_4194304_long)(
+                    text, 1, the_value.i
                 )
             )
-        elif type(the_value) is RemoteTypedParamValueVirTypedParamUint:
+        elif cls is RemoteTypedParamValueVirTypedParamUint:
             parts.append(
-                (_s_iI_4194304.short[size] if size < SHORT else _s_iI_4194304.long)(
-                    size, text, 2, the_value.ui
+                (_s_3xBI_4194304[size] if size < SHORT else _s_3xBI_4194304_long)(
+                    text, 2, the_value.ui
                 )
             )
-        elif type(the_value) is RemoteTypedParamValueVirTypedParamLlong:
+        elif cls is RemoteTypedParamValueVirTypedParamLlong:
             parts.append(
-                (_s_iq_4194304.short[size] if size < SHORT else _s_iq_4194304.long)(
-                    size, text, 3, the_value.l
+                (_s_3xBq_4194304[size] if size < SHORT else _s_3xBq_4194304_long)(
+                    text, 3, the_value.l
                 )
             )
-        elif type(the_value) is RemoteTypedParamValueVirTypedParamUllong:
+        elif cls is RemoteTypedParamValueVirTypedParamUllong:
             parts.append(
-                (_s_iQ_4194304.short[size] if size < SHORT else _s_iQ_4194304.long)(
-                    size, text, 4, the_value.ul
+                (_s_3xBQ_4194304[size] if size < SHORT else _s_3xBQ_4194304_long)(
+                    text, 4, the_value.ul
                 )
             )
-        elif type(the_value) is RemoteTypedParamValueVirTypedParamDouble:
+        elif cls is RemoteTypedParamValueVirTypedParamDouble:
             parts.append(
-                (_s_id_4194304.short[size] if size < SHORT else _s_id_4194304.long)(
-                    size, text, 5, the_value.d
+                (_s_3xBd_4194304[size] if size < SHORT else _s_3xBd_4194304_long)(
+                    text, 5, the_value.d
                 )
             )
-        elif type(the_value) is RemoteTypedParamValueVirTypedParamBoolean:
+        elif cls is RemoteTypedParamValueVirTypedParamBoolean:
             parts.append(
-                (_s_ii_4194304.short[size] if size < SHORT else _s_ii_4194304.long)(
-                    size, text, 6, the_value.b
+                (_s_3xBi_4194304[size] if size < SHORT else _s_3xBi_4194304_long)(
+                    text, 6, the_value.b
                 )
             )
-        elif type(the_value) is RemoteTypedParamValueVirTypedParamString:
+        elif cls is RemoteTypedParamValueVirTypedParamString:
             text_2 = the_value.s.encode()
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
             parts.append(
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
-                + (_i_s_4194304.short[size_2] if size_2 < SHORT else _i_s_4194304.long)(
-                    7, size_2, text_2
-                )
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
+                + (_3xB_s_4194304[size_2] if size_2 < SHORT else _3xB_s_4194304_long)(7, text_2)
             )
         else:
             raise Irregular
@@ -900,11 +906,7 @@ def _encode_each_remote_node_get_cpu_stats(values: list[RemoteNodeGetCpuStats]) 
         size = len(text)
         if type(value) is not RemoteNodeGetCpuStats or 0 in text:
             raise Irregular
-        parts.append(
-            (_s_Q_4194304.short[size] if size < SHORT else _s_Q_4194304.long)(
-                size, text, value.value
-            )
-        )
+        parts.append((_s_Q_4194304[size] if size < SHORT else _s_Q_4194304_long)(text, value.value))
     return b"".join(parts)
 
 
@@ -915,11 +917,7 @@ def _encode_each_remote_node_get_memory_stats(values: list[RemoteNodeGetMemorySt
         size = len(text)
         if type(value) is not RemoteNodeGetMemoryStats or 0 in text:
             raise Irregular
-        parts.append(
-            (_s_Q_4194304.short[size] if size < SHORT else _s_Q_4194304.long)(
-                size, text, value.value
-            )
-        )
+        parts.append((_s_Q_4194304[size] if size < SHORT else _s_Q_4194304_long)(text, value.value))
     return b"".join(parts)
 
 
@@ -930,7 +928,7 @@ def _encode_each_remote_nonnull_string(values: list[str]) -> bytes:
         size = len(text)
         if 0 in text:
             raise Irregular
-        parts.append((_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text))
+        parts.append((_s_4194304[size] if size < SHORT else _s_4194304_long)(text))
     return b"".join(parts)
 
 
@@ -942,8 +940,8 @@ def _encode_each_remote_nonnull_domain(values: list[RemoteNonnullDomain]) -> byt
         if type(value) is not RemoteNonnullDomain or 0 in text or len(value.uuid) != 16:
             raise Irregular
         parts.append(
-            (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-                size, text, value.uuid, value.id
+            (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+                text, value.uuid, value.id
             )
         )
     return b"".join(parts)
@@ -965,8 +963,8 @@ def _encode_each_remote_domain_stats_record(values: list[RemoteDomainStatsRecord
         ):
             raise Irregular
         parts.append(
-            (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-                size, text, dom.uuid, dom.id, len(value.params)
+            (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+                text, dom.uuid, dom.id, len(value.params)
             )
             + _encode_each_remote_typed_param(value.params)
         )
@@ -1011,9 +1009,7 @@ def _encode_each_remote_domain_iothread_info(values: list[RemoteDomainIothreadIn
         if type(value) is not RemoteDomainIothreadInfo:
             raise Irregular
         parts.append(
-            (_I_s_2048.short[size] if size < SHORT else _I_s_2048.long)(
-                value.iothread_id, size, value.cpumap
-            )
+            (_I_s_2048[size] if size < SHORT else _I_s_2048_long)(value.iothread_id, value.cpumap)
         )
     return b"".join(parts)
 
@@ -1025,11 +1021,7 @@ def _encode_each_remote_domain_disk_error(values: list[RemoteDomainDiskError]) -
         size = len(text)
         if type(value) is not RemoteDomainDiskError or 0 in text:
             raise Irregular
-        parts.append(
-            (_s_i_4194304.short[size] if size < SHORT else _s_i_4194304.long)(
-                size, text, value.error
-            )
-        )
+        parts.append((_s_i_4194304[size] if size < SHORT else _s_i_4194304_long)(text, value.error))
     return b"".join(parts)
 
 
@@ -1041,8 +1033,8 @@ def _encode_each_remote_domain_ip_addr(values: list[RemoteDomainIpAddr]) -> byte
         if type(value) is not RemoteDomainIpAddr or 0 in text:
             raise Irregular
         parts.append(
-            (_i_s_I_4194304.short[size] if size < SHORT else _i_s_I_4194304.long)(
-                value.type, size, text, value.prefix
+            (_i_s_I_4194304[size] if size < SHORT else _i_s_I_4194304_long)(
+                value.type, text, value.prefix
             )
         )
     return b"".join(parts)
@@ -1060,9 +1052,7 @@ def _encode_each_remote_domain_interface(values: list[RemoteDomainInterface]) ->
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            hwaddr_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
-            )
+            hwaddr_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if (
             type(value) is not RemoteDomainInterface
             or 0 in text
@@ -1073,7 +1063,7 @@ def _encode_each_remote_domain_interface(values: list[RemoteDomainInterface]) ->
         parts.append(
             b"".join(
                 (
-                    (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
+                    (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
                     hwaddr_part,
                     _I(len(value.addrs)),
                     _encode_each_remote_domain_ip_addr(value.addrs),
@@ -1100,9 +1090,9 @@ def _encode_each_remote_nonnull_domain_snapshot(values: list[RemoteNonnullDomain
         ):
             raise Irregular
         parts.append(
-            (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
-            + (_s_16si_4194304.short[size_2] if size_2 < SHORT else _s_16si_4194304.long)(
-                size_2, text_2, dom.uuid, dom.id
+            (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
+            + (_s_16si_4194304[size_2] if size_2 < SHORT else _s_16si_4194304_long)(
+                text_2, dom.uuid, dom.id
             )
         )
     return b"".join(parts)
@@ -1127,9 +1117,9 @@ def _encode_each_remote_nonnull_domain_checkpoint(
         ):
             raise Irregular
         parts.append(
-            (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
-            + (_s_16si_4194304.short[size_2] if size_2 < SHORT else _s_16si_4194304.long)(
-                size_2, text_2, dom.uuid, dom.id
+            (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
+            + (_s_16si_4194304[size_2] if size_2 < SHORT else _s_16si_4194304_long)(
+                text_2, dom.uuid, dom.id
             )
         )
     return b"".join(parts)
@@ -1156,12 +1146,10 @@ def _encode_each_remote_domain_fsinfo(values: list[RemoteDomainFsinfo]) -> bytes
         parts.append(
             b"".join(
                 (
-                    (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                    (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(
-                        size_2, text_2
-                    ),
-                    (_s_I_4194304.short[size_3] if size_3 < SHORT else _s_I_4194304.long)(
-                        size_3, text_3, len(value.dev_aliases)
+                    (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                    (_s_4194304[size_2] if size_2 < SHORT else _s_4194304_long)(text_2),
+                    (_s_I_4194304[size_3] if size_3 < SHORT else _s_I_4194304_long)(
+                        text_3, len(value.dev_aliases)
                     ),
                     _encode_each_remote_nonnull_string(value.dev_aliases),
                 )
@@ -1182,8 +1170,8 @@ def _encode_each_remote_domain_event_graphics_identity(
         if type(value) is not RemoteDomainEventGraphicsIdentity or 0 in text or 0 in text_2:
             raise Irregular
         parts.append(
-            (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
-            + (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(size_2, text_2)
+            (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
+            + (_s_4194304[size_2] if size_2 < SHORT else _s_4194304_long)(text_2)
         )
     return b"".join(parts)
 
@@ -1196,9 +1184,7 @@ def _encode_each_remote_nonnull_network(values: list[RemoteNonnullNetwork]) -> b
         if type(value) is not RemoteNonnullNetwork or 0 in text or len(value.uuid) != 16:
             raise Irregular
         parts.append(
-            (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-                size, text, value.uuid
-            )
+            (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, value.uuid)
         )
     return b"".join(parts)
 
@@ -1215,9 +1201,7 @@ def _encode_each_remote_network_dhcp_lease(values: list[RemoteNetworkDhcpLease])
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            mac_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
-            )
+            mac_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if value.iaid is None:
             iaid_part = ABSENT
         else:
@@ -1225,9 +1209,7 @@ def _encode_each_remote_network_dhcp_lease(values: list[RemoteNetworkDhcpLease])
             size_3 = len(text_3)
             if 0 in text_3:
                 raise Irregular
-            iaid_part = (_I_s_4194304.short[size_3] if size_3 < SHORT else _I_s_4194304.long)(
-                1, size_3, text_3
-            )
+            iaid_part = (_I_s_4194304[size_3] if size_3 < SHORT else _I_s_4194304_long)(1, text_3)
         text_4 = value.ipaddr.encode()
         size_4 = len(text_4)
         if value.hostname is None:
@@ -1237,8 +1219,8 @@ def _encode_each_remote_network_dhcp_lease(values: list[RemoteNetworkDhcpLease])
             size_5 = len(text_5)
             if 0 in text_5:
                 raise Irregular
-            hostname_part = (_I_s_4194304.short[size_5] if size_5 < SHORT else _I_s_4194304.long)(
-                1, size_5, text_5
+            hostname_part = (_I_s_4194304[size_5] if size_5 < SHORT else _I_s_4194304_long)(
+                1, text_5
             )
         if value.clientid is None:
             clientid_part = ABSENT
@@ -1247,21 +1229,21 @@ def _encode_each_remote_network_dhcp_lease(values: list[RemoteNetworkDhcpLease])
             size_6 = len(text_6)
             if 0 in text_6:
                 raise Irregular
-            clientid_part = (_I_s_4194304.short[size_6] if size_6 < SHORT else _I_s_4194304.long)(
-                1, size_6, text_6
+            clientid_part = (_I_s_4194304[size_6] if size_6 < SHORT else _I_s_4194304_long)(
+                1, text_6
             )
         if type(value) is not RemoteNetworkDhcpLease or 0 in text or 0 in text_4:
             raise Irregular
         parts.append(
             b"".join(
                 (
-                    (_s_qi_4194304.short[size] if size < SHORT else _s_qi_4194304.long)(
-                        size, text, value.expirytime, value.type
+                    (_s_qi_4194304[size] if size < SHORT else _s_qi_4194304_long)(
+                        text, value.expirytime, value.type
                     ),
                     mac_part,
                     iaid_part,
-                    (_s_I_4194304.short[size_4] if size_4 < SHORT else _s_I_4194304.long)(
-                        size_4, text_4, value.prefix
+                    (_s_I_4194304[size_4] if size_4 < SHORT else _s_I_4194304_long)(
+                        text_4, value.prefix
                     ),
                     hostname_part,
                     clientid_part,
@@ -1286,8 +1268,8 @@ def _encode_each_remote_nonnull_network_port(values: list[RemoteNonnullNetworkPo
         ):
             raise Irregular
         parts.append(
-            (_s_16s16s_4194304.short[size] if size < SHORT else _s_16s16s_4194304.long)(
-                size, text, net.uuid, value.uuid
+            (_s_16s16s_4194304[size] if size < SHORT else _s_16s16s_4194304_long)(
+                text, net.uuid, value.uuid
             )
         )
     return b"".join(parts)
@@ -1303,8 +1285,8 @@ def _encode_each_remote_nonnull_interface(values: list[RemoteNonnullInterface]) 
         if type(value) is not RemoteNonnullInterface or 0 in text or 0 in text_2:
             raise Irregular
         parts.append(
-            (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
-            + (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(size_2, text_2)
+            (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
+            + (_s_4194304[size_2] if size_2 < SHORT else _s_4194304_long)(text_2)
         )
     return b"".join(parts)
 
@@ -1317,9 +1299,7 @@ def _encode_each_remote_nonnull_nwfilter(values: list[RemoteNonnullNwfilter]) ->
         if type(value) is not RemoteNonnullNwfilter or 0 in text or len(value.uuid) != 16:
             raise Irregular
         parts.append(
-            (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-                size, text, value.uuid
-            )
+            (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, value.uuid)
         )
     return b"".join(parts)
 
@@ -1336,8 +1316,8 @@ def _encode_each_remote_nonnull_nwfilter_binding(
         if type(value) is not RemoteNonnullNwfilterBinding or 0 in text or 0 in text_2:
             raise Irregular
         parts.append(
-            (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
-            + (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(size_2, text_2)
+            (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
+            + (_s_4194304[size_2] if size_2 < SHORT else _s_4194304_long)(text_2)
         )
     return b"".join(parts)
 
@@ -1350,9 +1330,7 @@ def _encode_each_remote_nonnull_storage_pool(values: list[RemoteNonnullStoragePo
         if type(value) is not RemoteNonnullStoragePool or 0 in text or len(value.uuid) != 16:
             raise Irregular
         parts.append(
-            (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-                size, text, value.uuid
-            )
+            (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, value.uuid)
         )
     return b"".join(parts)
 
@@ -1371,13 +1349,9 @@ def _encode_each_remote_nonnull_storage_vol(values: list[RemoteNonnullStorageVol
         parts.append(
             b"".join(
                 (
-                    (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                    (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(
-                        size_2, text_2
-                    ),
-                    (_s_4194304.short[size_3] if size_3 < SHORT else _s_4194304.long)(
-                        size_3, text_3
-                    ),
+                    (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                    (_s_4194304[size_2] if size_2 < SHORT else _s_4194304_long)(text_2),
+                    (_s_4194304[size_3] if size_3 < SHORT else _s_4194304_long)(text_3),
                 )
             )
         )
@@ -1391,7 +1365,7 @@ def _encode_each_remote_nonnull_node_device(values: list[RemoteNonnullNodeDevice
         size = len(text)
         if type(value) is not RemoteNonnullNodeDevice or 0 in text:
             raise Irregular
-        parts.append((_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text))
+        parts.append((_s_4194304[size] if size < SHORT else _s_4194304_long)(text))
     return b"".join(parts)
 
 
@@ -1403,8 +1377,8 @@ def _encode_each_remote_nonnull_secret(values: list[RemoteNonnullSecret]) -> byt
         if type(value) is not RemoteNonnullSecret or len(value.uuid) != 16 or 0 in text:
             raise Irregular
         parts.append(
-            (_16si_s_4194304.short[size] if size < SHORT else _16si_s_4194304.long)(
-                value.uuid, value.usage_type, size, text
+            (_16si_s_4194304[size] if size < SHORT else _16si_s_4194304_long)(
+                value.uuid, value.usage_type, text
             )
         )
     return b"".join(parts)
@@ -1417,7 +1391,7 @@ def encode_remote_nonnull_string(value: str) -> bytes:
         size = len(text)
         if 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_nonnull_string", value)
 
@@ -1432,9 +1406,7 @@ def encode_remote_string(value: str | None) -> bytes:
             size = len(text)
             if 0 in text:
                 raise Irregular
-            value_part = (_I_s_4194304.short[size] if size < SHORT else _I_s_4194304.long)(
-                1, size, text
-            )
+            value_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
         return value_part
     except FAULTS:
         return walk_encode(SHAPES, "remote_string", value)
@@ -1457,8 +1429,8 @@ def encode_remote_nonnull_domain(value: RemoteNonnullDomain) -> bytes:
         size = len(text)
         if type(value) is not RemoteNonnullDomain or 0 in text or len(value.uuid) != 16:
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, value.uuid, value.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, value.uuid, value.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_nonnull_domain", value)
@@ -1471,9 +1443,7 @@ def encode_remote_nonnull_network(value: RemoteNonnullNetwork) -> bytes:
         size = len(text)
         if type(value) is not RemoteNonnullNetwork or 0 in text or len(value.uuid) != 16:
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, value.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, value.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_nonnull_network", value)
 
@@ -1492,8 +1462,8 @@ def encode_remote_nonnull_network_port(value: RemoteNonnullNetworkPort) -> bytes
             or len(value.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s16s_4194304.short[size] if size < SHORT else _s_16s16s_4194304.long)(
-            size, text, net.uuid, value.uuid
+        return (_s_16s16s_4194304[size] if size < SHORT else _s_16s16s_4194304_long)(
+            text, net.uuid, value.uuid
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_nonnull_network_port", value)
@@ -1506,9 +1476,7 @@ def encode_remote_nonnull_nwfilter(value: RemoteNonnullNwfilter) -> bytes:
         size = len(text)
         if type(value) is not RemoteNonnullNwfilter or 0 in text or len(value.uuid) != 16:
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, value.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, value.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_nonnull_nwfilter", value)
 
@@ -1522,9 +1490,9 @@ def encode_remote_nonnull_nwfilter_binding(value: RemoteNonnullNwfilterBinding) 
         size_2 = len(text_2)
         if type(value) is not RemoteNonnullNwfilterBinding or 0 in text or 0 in text_2:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long
-        )(size_2, text_2)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_4194304[size_2] if size_2 < SHORT else _s_4194304_long
+        )(text_2)
     except FAULTS:
         return walk_encode(SHAPES, "remote_nonnull_nwfilter_binding", value)
 
@@ -1538,9 +1506,9 @@ def encode_remote_nonnull_interface(value: RemoteNonnullInterface) -> bytes:
         size_2 = len(text_2)
         if type(value) is not RemoteNonnullInterface or 0 in text or 0 in text_2:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long
-        )(size_2, text_2)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_4194304[size_2] if size_2 < SHORT else _s_4194304_long
+        )(text_2)
     except FAULTS:
         return walk_encode(SHAPES, "remote_nonnull_interface", value)
 
@@ -1552,9 +1520,7 @@ def encode_remote_nonnull_storage_pool(value: RemoteNonnullStoragePool) -> bytes
         size = len(text)
         if type(value) is not RemoteNonnullStoragePool or 0 in text or len(value.uuid) != 16:
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, value.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, value.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_nonnull_storage_pool", value)
 
@@ -1572,9 +1538,9 @@ def encode_remote_nonnull_storage_vol(value: RemoteNonnullStorageVol) -> bytes:
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(size_2, text_2),
-                (_s_4194304.short[size_3] if size_3 < SHORT else _s_4194304.long)(size_3, text_3),
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_s_4194304[size_2] if size_2 < SHORT else _s_4194304_long)(text_2),
+                (_s_4194304[size_3] if size_3 < SHORT else _s_4194304_long)(text_3),
             )
         )
     except FAULTS:
@@ -1588,7 +1554,7 @@ def encode_remote_nonnull_node_device(value: RemoteNonnullNodeDevice) -> bytes:
         size = len(text)
         if type(value) is not RemoteNonnullNodeDevice or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_nonnull_node_device", value)
 
@@ -1600,8 +1566,8 @@ def encode_remote_nonnull_secret(value: RemoteNonnullSecret) -> bytes:
         size = len(text)
         if type(value) is not RemoteNonnullSecret or len(value.uuid) != 16 or 0 in text:
             raise Irregular
-        return (_16si_s_4194304.short[size] if size < SHORT else _16si_s_4194304.long)(
-            value.uuid, value.usage_type, size, text
+        return (_16si_s_4194304[size] if size < SHORT else _16si_s_4194304_long)(
+            value.uuid, value.usage_type, text
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_nonnull_secret", value)
@@ -1623,9 +1589,9 @@ def encode_remote_nonnull_domain_snapshot(value: RemoteNonnullDomainSnapshot) ->
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_16si_4194304.short[size_2] if size_2 < SHORT else _s_16si_4194304.long
-        )(size_2, text_2, dom.uuid, dom.id)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_16si_4194304[size_2] if size_2 < SHORT else _s_16si_4194304_long
+        )(text_2, dom.uuid, dom.id)
     except FAULTS:
         return walk_encode(SHAPES, "remote_nonnull_domain_snapshot", value)
 
@@ -1646,9 +1612,9 @@ def encode_remote_nonnull_domain_checkpoint(value: RemoteNonnullDomainCheckpoint
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_16si_4194304.short[size_2] if size_2 < SHORT else _s_16si_4194304.long
-        )(size_2, text_2, dom.uuid, dom.id)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_16si_4194304[size_2] if size_2 < SHORT else _s_16si_4194304_long
+        )(text_2, dom.uuid, dom.id)
     except FAULTS:
         return walk_encode(SHAPES, "remote_nonnull_domain_checkpoint", value)
 
@@ -1663,9 +1629,9 @@ def encode_remote_domain(value: RemoteNonnullDomain | None) -> bytes:
             size = len(text)
             if type(value) is not RemoteNonnullDomain or 0 in text or len(value.uuid) != 16:
                 raise Irregular
-            value_part = (
-                _I_s_16si_4194304.short[size] if size < SHORT else _I_s_16si_4194304.long
-            )(1, size, text, value.uuid, value.id)
+            value_part = (_I_s_16si_4194304[size] if size < SHORT else _I_s_16si_4194304_long)(
+                1, text, value.uuid, value.id
+            )
         return value_part
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain", value)
@@ -1681,8 +1647,8 @@ def encode_remote_network(value: RemoteNonnullNetwork | None) -> bytes:
             size = len(text)
             if type(value) is not RemoteNonnullNetwork or 0 in text or len(value.uuid) != 16:
                 raise Irregular
-            value_part = (_I_s_16s_4194304.short[size] if size < SHORT else _I_s_16s_4194304.long)(
-                1, size, text, value.uuid
+            value_part = (_I_s_16s_4194304[size] if size < SHORT else _I_s_16s_4194304_long)(
+                1, text, value.uuid
             )
         return value_part
     except FAULTS:
@@ -1706,9 +1672,9 @@ def encode_remote_network_port(value: RemoteNonnullNetworkPort | None) -> bytes:
                 or len(value.uuid) != 16
             ):
                 raise Irregular
-            value_part = (
-                _I_s_16s16s_4194304.short[size] if size < SHORT else _I_s_16s16s_4194304.long
-            )(1, size, text, net.uuid, value.uuid)
+            value_part = (_I_s_16s16s_4194304[size] if size < SHORT else _I_s_16s16s_4194304_long)(
+                1, text, net.uuid, value.uuid
+            )
         return value_part
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_port", value)
@@ -1724,8 +1690,8 @@ def encode_remote_nwfilter(value: RemoteNonnullNwfilter | None) -> bytes:
             size = len(text)
             if type(value) is not RemoteNonnullNwfilter or 0 in text or len(value.uuid) != 16:
                 raise Irregular
-            value_part = (_I_s_16s_4194304.short[size] if size < SHORT else _I_s_16s_4194304.long)(
-                1, size, text, value.uuid
+            value_part = (_I_s_16s_4194304[size] if size < SHORT else _I_s_16s_4194304_long)(
+                1, text, value.uuid
             )
         return value_part
     except FAULTS:
@@ -1744,9 +1710,9 @@ def encode_remote_nwfilter_binding(value: RemoteNonnullNwfilterBinding | None) -
             size_2 = len(text_2)
             if type(value) is not RemoteNonnullNwfilterBinding or 0 in text or 0 in text_2:
                 raise Irregular
-            value_part = (_I_s_4194304.short[size] if size < SHORT else _I_s_4194304.long)(
-                1, size, text
-            ) + (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(size_2, text_2)
+            value_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text) + (
+                _s_4194304[size_2] if size_2 < SHORT else _s_4194304_long
+            )(text_2)
         return value_part
     except FAULTS:
         return walk_encode(SHAPES, "remote_nwfilter_binding", value)
@@ -1762,8 +1728,8 @@ def encode_remote_storage_pool(value: RemoteNonnullStoragePool | None) -> bytes:
             size = len(text)
             if type(value) is not RemoteNonnullStoragePool or 0 in text or len(value.uuid) != 16:
                 raise Irregular
-            value_part = (_I_s_16s_4194304.short[size] if size < SHORT else _I_s_16s_4194304.long)(
-                1, size, text, value.uuid
+            value_part = (_I_s_16s_4194304[size] if size < SHORT else _I_s_16s_4194304_long)(
+                1, text, value.uuid
             )
         return value_part
     except FAULTS:
@@ -1791,15 +1757,9 @@ def encode_remote_storage_vol(value: RemoteNonnullStorageVol | None) -> bytes:
                 raise Irregular
             value_part = b"".join(
                 (
-                    (_I_s_4194304.short[size] if size < SHORT else _I_s_4194304.long)(
-                        1, size, text
-                    ),
-                    (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(
-                        size_2, text_2
-                    ),
-                    (_s_4194304.short[size_3] if size_3 < SHORT else _s_4194304.long)(
-                        size_3, text_3
-                    ),
+                    (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text),
+                    (_s_4194304[size_2] if size_2 < SHORT else _s_4194304_long)(text_2),
+                    (_s_4194304[size_3] if size_3 < SHORT else _s_4194304_long)(text_3),
                 )
             )
         return value_part
@@ -1817,9 +1777,7 @@ def encode_remote_node_device(value: RemoteNonnullNodeDevice | None) -> bytes:
             size = len(text)
             if type(value) is not RemoteNonnullNodeDevice or 0 in text:
                 raise Irregular
-            value_part = (_I_s_4194304.short[size] if size < SHORT else _I_s_4194304.long)(
-                1, size, text
-            )
+            value_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
         return value_part
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_device", value)
@@ -1835,8 +1793,8 @@ def encode_remote_secret(value: RemoteNonnullSecret | None) -> bytes:
             size = len(text)
             if type(value) is not RemoteNonnullSecret or len(value.uuid) != 16 or 0 in text:
                 raise Irregular
-            value_part = (_I16si_s_4194304.short[size] if size < SHORT else _I16si_s_4194304.long)(
-                1, value.uuid, value.usage_type, size, text
+            value_part = (_I16si_s_4194304[size] if size < SHORT else _I16si_s_4194304_long)(
+                1, value.uuid, value.usage_type, text
             )
         return value_part
     except FAULTS:
@@ -1846,24 +1804,26 @@ def encode_remote_secret(value: RemoteNonnullSecret | None) -> bytes:
 def encode_remote_typed_param_value(value: RemoteTypedParamValue) -> bytes:
     """union remote_typed_param_value."""
     try:
-        if type(value) is RemoteTypedParamValueVirTypedParamInt:
-            return _ii(1, value.i)
-        if type(value) is RemoteTypedParamValueVirTypedParamUint:
-            return _iI(2, value.ui)
-        if type(value) is RemoteTypedParamValueVirTypedParamLlong:
-            return _iq(3, value.l)
-        if type(value) is RemoteTypedParamValueVirTypedParamUllong:
-            return _iQ(4, value.ul)
-        if type(value) is RemoteTypedParamValueVirTypedParamDouble:
-            return _id(5, value.d)
-        if type(value) is RemoteTypedParamValueVirTypedParamBoolean:
-            return _ii(6, value.b)
-        if type(value) is RemoteTypedParamValueVirTypedParamString:
-            text = value.s.encode()
+        arm: Any = value
+        cls = type(arm)
+        if cls is RemoteTypedParamValueVirTypedParamInt:
+            return _3xBi(1, arm.i)
+        if cls is RemoteTypedParamValueVirTypedParamUint:
+            return _3xBI(2, arm.ui)
+        if cls is RemoteTypedParamValueVirTypedParamLlong:
+            return _3xBq(3, arm.l)
+        if cls is RemoteTypedParamValueVirTypedParamUllong:
+            return _3xBQ(4, arm.ul)
+        if cls is RemoteTypedParamValueVirTypedParamDouble:
+            return _3xBd(5, arm.d)
+        if cls is RemoteTypedParamValueVirTypedParamBoolean:
+            return _3xBi(6, arm.b)
+        if cls is RemoteTypedParamValueVirTypedParamString:
+            text = arm.s.encode()
             size = len(text)
             if 0 in text:
                 raise Irregular
-            return (_i_s_4194304.short[size] if size < SHORT else _i_s_4194304.long)(7, size, text)
+            return (_3xB_s_4194304[size] if size < SHORT else _3xB_s_4194304_long)(7, text)
         raise Irregular
     except FAULTS:
         return walk_encode(SHAPES, "remote_typed_param_value", value)
@@ -1874,41 +1834,42 @@ def encode_remote_typed_param(value: RemoteTypedParam) -> bytes:
     try:
         text = value.field.encode()
         size = len(text)
-        the_value = value.value
+        the_value: Any = value.value
         if type(value) is not RemoteTypedParam or 0 in text:
             raise Irregular
-        if type(the_value) is RemoteTypedParamValueVirTypedParamInt:
-            return (_s_ii_4194304.short[size] if size < SHORT else _s_ii_4194304.long)(
-                size, text, 1, the_value.i
+        cls = type(the_value)
+        if cls is RemoteTypedParamValueVirTypedParamInt:
+            return (_s_3xBi_4194304[size] if size < SHORT else _s_3xBi_4194304_long)(
+                text, 1, the_value.i
             )
-        if type(the_value) is RemoteTypedParamValueVirTypedParamUint:
-            return (_s_iI_4194304.short[size] if size < SHORT else _s_iI_4194304.long)(
-                size, text, 2, the_value.ui
+        if cls is RemoteTypedParamValueVirTypedParamUint:
+            return (_s_3xBI_4194304[size] if size < SHORT else _s_3xBI_4194304_long)(
+                text, 2, the_value.ui
             )
-        if type(the_value) is RemoteTypedParamValueVirTypedParamLlong:
-            return (_s_iq_4194304.short[size] if size < SHORT else _s_iq_4194304.long)(
-                size, text, 3, the_value.l
+        if cls is RemoteTypedParamValueVirTypedParamLlong:
+            return (_s_3xBq_4194304[size] if size < SHORT else _s_3xBq_4194304_long)(
+                text, 3, the_value.l
             )
-        if type(the_value) is RemoteTypedParamValueVirTypedParamUllong:
-            return (_s_iQ_4194304.short[size] if size < SHORT else _s_iQ_4194304.long)(
-                size, text, 4, the_value.ul
+        if cls is RemoteTypedParamValueVirTypedParamUllong:
+            return (_s_3xBQ_4194304[size] if size < SHORT else _s_3xBQ_4194304_long)(
+                text, 4, the_value.ul
             )
-        if type(the_value) is RemoteTypedParamValueVirTypedParamDouble:
-            return (_s_id_4194304.short[size] if size < SHORT else _s_id_4194304.long)(
-                size, text, 5, the_value.d
+        if cls is RemoteTypedParamValueVirTypedParamDouble:
+            return (_s_3xBd_4194304[size] if size < SHORT else _s_3xBd_4194304_long)(
+                text, 5, the_value.d
             )
-        if type(the_value) is RemoteTypedParamValueVirTypedParamBoolean:
-            return (_s_ii_4194304.short[size] if size < SHORT else _s_ii_4194304.long)(
-                size, text, 6, the_value.b
+        if cls is RemoteTypedParamValueVirTypedParamBoolean:
+            return (_s_3xBi_4194304[size] if size < SHORT else _s_3xBi_4194304_long)(
+                text, 6, the_value.b
             )
-        if type(the_value) is RemoteTypedParamValueVirTypedParamString:
+        if cls is RemoteTypedParamValueVirTypedParamString:
             text_2 = the_value.s.encode()
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-                _i_s_4194304.short[size_2] if size_2 < SHORT else _i_s_4194304.long
-            )(7, size_2, text_2)
+            return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+                _3xB_s_4194304[size_2] if size_2 < SHORT else _3xB_s_4194304_long
+            )(7, text_2)
         raise Irregular
     except FAULTS:
         return walk_encode(SHAPES, "remote_typed_param", value)
@@ -1924,9 +1885,7 @@ def encode_remote_error(value: RemoteError) -> bytes:
             size = len(text)
             if 0 in text:
                 raise Irregular
-            message_part = (_I_s_4194304.short[size] if size < SHORT else _I_s_4194304.long)(
-                1, size, text
-            )
+            message_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
         if value.dom is None:
             dom_part = ABSENT
         else:
@@ -1935,9 +1894,9 @@ def encode_remote_error(value: RemoteError) -> bytes:
             size_2 = len(text_2)
             if type(dom) is not RemoteNonnullDomain or 0 in text_2 or len(dom.uuid) != 16:
                 raise Irregular
-            dom_part = (
-                _I_s_16si_4194304.short[size_2] if size_2 < SHORT else _I_s_16si_4194304.long
-            )(1, size_2, text_2, dom.uuid, dom.id)
+            dom_part = (_I_s_16si_4194304[size_2] if size_2 < SHORT else _I_s_16si_4194304_long)(
+                1, text_2, dom.uuid, dom.id
+            )
         if value.str1 is None:
             str1_part = ABSENT
         else:
@@ -1945,9 +1904,7 @@ def encode_remote_error(value: RemoteError) -> bytes:
             size_3 = len(text_3)
             if 0 in text_3:
                 raise Irregular
-            str1_part = (_I_s_4194304.short[size_3] if size_3 < SHORT else _I_s_4194304.long)(
-                1, size_3, text_3
-            )
+            str1_part = (_I_s_4194304[size_3] if size_3 < SHORT else _I_s_4194304_long)(1, text_3)
         if value.str2 is None:
             str2_part = ABSENT
         else:
@@ -1955,9 +1912,7 @@ def encode_remote_error(value: RemoteError) -> bytes:
             size_4 = len(text_4)
             if 0 in text_4:
                 raise Irregular
-            str2_part = (_I_s_4194304.short[size_4] if size_4 < SHORT else _I_s_4194304.long)(
-                1, size_4, text_4
-            )
+            str2_part = (_I_s_4194304[size_4] if size_4 < SHORT else _I_s_4194304_long)(1, text_4)
         if value.str3 is None:
             str3_part = ABSENT
         else:
@@ -1965,9 +1920,7 @@ def encode_remote_error(value: RemoteError) -> bytes:
             size_5 = len(text_5)
             if 0 in text_5:
                 raise Irregular
-            str3_part = (_I_s_4194304.short[size_5] if size_5 < SHORT else _I_s_4194304.long)(
-                1, size_5, text_5
-            )
+            str3_part = (_I_s_4194304[size_5] if size_5 < SHORT else _I_s_4194304_long)(1, text_5)
         if value.net is None:
             net_part = ABSENT
         else:
@@ -1976,21 +1929,21 @@ def encode_remote_error(value: RemoteError) -> bytes:
             size_6 = len(text_6)
             if type(net) is not RemoteNonnullNetwork or 0 in text_6 or len(net.uuid) != 16:
                 raise Irregular
-            net_part = (
-                _I_s_16s_4194304.short[size_6] if size_6 < SHORT else _I_s_16s_4194304.long
-            )(1, size_6, text_6, net.uuid)
+            net_part = (_I_s_16s_4194304[size_6] if size_6 < SHORT else _I_s_16s_4194304_long)(
+                1, text_6, net.uuid
+            )
         if type(value) is not RemoteError:
             raise Irregular
         return b"".join(
             (
-                _ii(value.code, value.domain),
+                _2i(value.code, value.domain),
                 message_part,
                 _i(value.level),
                 dom_part,
                 str1_part,
                 str2_part,
                 str3_part,
-                _ii(value.int1, value.int2),
+                _2i(value.int1, value.int2),
                 net_part,
             )
         )
@@ -2018,9 +1971,7 @@ def encode_remote_connect_open_args(value: RemoteConnectOpenArgs) -> bytes:
             size = len(text)
             if 0 in text:
                 raise Irregular
-            name_part = (_I_s_4194304.short[size] if size < SHORT else _I_s_4194304.long)(
-                1, size, text
-            )
+            name_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
         if type(value) is not RemoteConnectOpenArgs:
             raise Irregular
         return name_part + _I(value.flags)
@@ -2083,7 +2034,7 @@ def encode_remote_connect_get_type_ret(value: RemoteConnectGetTypeRet) -> bytes:
         size = len(text)
         if type(value) is not RemoteConnectGetTypeRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_connect_get_type_ret", value)
 
@@ -2115,7 +2066,7 @@ def encode_remote_connect_get_uri_ret(value: RemoteConnectGetUriRet) -> bytes:
         size = len(text)
         if type(value) is not RemoteConnectGetUriRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_connect_get_uri_ret", value)
 
@@ -2127,7 +2078,7 @@ def encode_remote_connect_get_hostname_ret(value: RemoteConnectGetHostnameRet) -
         size = len(text)
         if type(value) is not RemoteConnectGetHostnameRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_connect_get_hostname_ret", value)
 
@@ -2171,7 +2122,7 @@ def encode_remote_auth_sasl_init_ret(value: RemoteAuthSaslInitRet) -> bytes:
         size = len(text)
         if type(value) is not RemoteAuthSaslInitRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_auth_sasl_init_ret", value)
 
@@ -2183,8 +2134,8 @@ def encode_remote_auth_sasl_start_args(value: RemoteAuthSaslStartArgs) -> bytes:
         size = len(text)
         if type(value) is not RemoteAuthSaslStartArgs or 0 in text or len(value.data) > 65536:
             raise Irregular
-        return (_s_iI_4194304.short[size] if size < SHORT else _s_iI_4194304.long)(
-            size, text, value.nil, len(value.data)
+        return (_s_iI_4194304[size] if size < SHORT else _s_iI_4194304_long)(
+            text, value.nil, len(value.data)
         ) + pack_chars(value.data, True)
     except FAULTS:
         return walk_encode(SHAPES, "remote_auth_sasl_start_args", value)
@@ -2195,7 +2146,7 @@ def encode_remote_auth_sasl_start_ret(value: RemoteAuthSaslStartRet) -> bytes:
     try:
         if type(value) is not RemoteAuthSaslStartRet or len(value.data) > 65536:
             raise Irregular
-        return _iiI(value.complete, value.nil, len(value.data)) + pack_chars(value.data, True)
+        return _2iI(value.complete, value.nil, len(value.data)) + pack_chars(value.data, True)
     except FAULTS:
         return walk_encode(SHAPES, "remote_auth_sasl_start_ret", value)
 
@@ -2215,7 +2166,7 @@ def encode_remote_auth_sasl_step_ret(value: RemoteAuthSaslStepRet) -> bytes:
     try:
         if type(value) is not RemoteAuthSaslStepRet or len(value.data) > 65536:
             raise Irregular
-        return _iiI(value.complete, value.nil, len(value.data)) + pack_chars(value.data, True)
+        return _2iI(value.complete, value.nil, len(value.data)) + pack_chars(value.data, True)
     except FAULTS:
         return walk_encode(SHAPES, "remote_auth_sasl_step_ret", value)
 
@@ -2265,7 +2216,7 @@ def encode_remote_connect_get_sysinfo_ret(value: RemoteConnectGetSysinfoRet) -> 
         size = len(text)
         if type(value) is not RemoteConnectGetSysinfoRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_connect_get_sysinfo_ret", value)
 
@@ -2285,7 +2236,7 @@ def encode_remote_node_get_cells_free_memory_args(value: RemoteNodeGetCellsFreeM
     try:
         if type(value) is not RemoteNodeGetCellsFreeMemoryArgs:
             raise Irregular
-        return _ii(value.start_cell, value.maxcells)
+        return _2i(value.start_cell, value.maxcells)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_get_cells_free_memory_args", value)
 
@@ -2311,9 +2262,7 @@ def encode_remote_node_get_cpu_stats(value: RemoteNodeGetCpuStats) -> bytes:
         size = len(text)
         if type(value) is not RemoteNodeGetCpuStats or 0 in text:
             raise Irregular
-        return (_s_Q_4194304.short[size] if size < SHORT else _s_Q_4194304.long)(
-            size, text, value.value
-        )
+        return (_s_Q_4194304[size] if size < SHORT else _s_Q_4194304_long)(text, value.value)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_get_cpu_stats", value)
 
@@ -2323,7 +2272,7 @@ def encode_remote_node_get_cpu_stats_args(value: RemoteNodeGetCpuStatsArgs) -> b
     try:
         if type(value) is not RemoteNodeGetCpuStatsArgs:
             raise Irregular
-        return _iiI(value.cpu_num, value.nparams, value.flags)
+        return _2iI(value.cpu_num, value.nparams, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_get_cpu_stats_args", value)
 
@@ -2355,9 +2304,7 @@ def encode_remote_node_get_memory_stats(value: RemoteNodeGetMemoryStats) -> byte
         size = len(text)
         if type(value) is not RemoteNodeGetMemoryStats or 0 in text:
             raise Irregular
-        return (_s_Q_4194304.short[size] if size < SHORT else _s_Q_4194304.long)(
-            size, text, value.value
-        )
+        return (_s_Q_4194304[size] if size < SHORT else _s_Q_4194304_long)(text, value.value)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_get_memory_stats", value)
 
@@ -2367,7 +2314,7 @@ def encode_remote_node_get_memory_stats_args(value: RemoteNodeGetMemoryStatsArgs
     try:
         if type(value) is not RemoteNodeGetMemoryStatsArgs:
             raise Irregular
-        return _iiI(value.nparams, value.cell_num, value.flags)
+        return _2iI(value.nparams, value.cell_num, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_get_memory_stats_args", value)
 
@@ -2397,7 +2344,7 @@ def encode_remote_node_get_cpu_map_args(value: RemoteNodeGetCpuMapArgs) -> bytes
     try:
         if type(value) is not RemoteNodeGetCpuMapArgs:
             raise Irregular
-        return _iiI(value.need_map, value.need_online, value.flags)
+        return _2iI(value.need_map, value.need_online, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_get_cpu_map_args", value)
 
@@ -2408,8 +2355,8 @@ def encode_remote_node_get_cpu_map_ret(value: RemoteNodeGetCpuMapRet) -> bytes:
         size = len(value.cpumap)
         if type(value) is not RemoteNodeGetCpuMapRet:
             raise Irregular
-        return (_s_Ii_2048.short[size] if size < SHORT else _s_Ii_2048.long)(
-            size, value.cpumap, value.online, value.ret
+        return (_s_Ii_2048[size] if size < SHORT else _s_Ii_2048_long)(
+            value.cpumap, value.online, value.ret
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_get_cpu_map_ret", value)
@@ -2478,7 +2425,7 @@ def encode_remote_node_get_free_pages_args(value: RemoteNodeGetFreePagesArgs) ->
             (
                 _I(len(value.pages)),
                 pack(f">{len(value.pages)}I", *value.pages),
-                _iII(value.start_cell, value.cell_count, value.flags),
+                _i2I(value.start_cell, value.cell_count, value.flags),
             )
         )
     except FAULTS:
@@ -2516,7 +2463,7 @@ def encode_remote_node_alloc_pages_args(value: RemoteNodeAllocPagesArgs) -> byte
                 pack(f">{len(value.page_sizes)}I", *value.page_sizes),
                 _I(len(value.page_counts)),
                 pack(f">{len(value.page_counts)}Q", *value.page_counts),
-                _iII(value.start_cell, value.cell_count, value.flags),
+                _i2I(value.start_cell, value.cell_count, value.flags),
             )
         )
     except FAULTS:
@@ -2601,7 +2548,7 @@ def encode_remote_connect_get_capabilities_ret(value: RemoteConnectGetCapabiliti
         size = len(text)
         if type(value) is not RemoteConnectGetCapabilitiesRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_connect_get_capabilities_ret", value)
 
@@ -2618,9 +2565,7 @@ def encode_remote_connect_get_domain_capabilities_args(
             size = len(text)
             if 0 in text:
                 raise Irregular
-            emulatorbin_part = (_I_s_4194304.short[size] if size < SHORT else _I_s_4194304.long)(
-                1, size, text
-            )
+            emulatorbin_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
         if value.arch is None:
             arch_part = ABSENT
         else:
@@ -2628,9 +2573,7 @@ def encode_remote_connect_get_domain_capabilities_args(
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            arch_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
-            )
+            arch_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if value.machine is None:
             machine_part = ABSENT
         else:
@@ -2638,8 +2581,8 @@ def encode_remote_connect_get_domain_capabilities_args(
             size_3 = len(text_3)
             if 0 in text_3:
                 raise Irregular
-            machine_part = (_I_s_4194304.short[size_3] if size_3 < SHORT else _I_s_4194304.long)(
-                1, size_3, text_3
+            machine_part = (_I_s_4194304[size_3] if size_3 < SHORT else _I_s_4194304_long)(
+                1, text_3
             )
         if value.virttype is None:
             virttype_part = ABSENT
@@ -2648,8 +2591,8 @@ def encode_remote_connect_get_domain_capabilities_args(
             size_4 = len(text_4)
             if 0 in text_4:
                 raise Irregular
-            virttype_part = (_I_s_4194304.short[size_4] if size_4 < SHORT else _I_s_4194304.long)(
-                1, size_4, text_4
+            virttype_part = (_I_s_4194304[size_4] if size_4 < SHORT else _I_s_4194304_long)(
+                1, text_4
             )
         if type(value) is not RemoteConnectGetDomainCapabilitiesArgs:
             raise Irregular
@@ -2667,7 +2610,7 @@ def encode_remote_connect_get_domain_capabilities_ret(
         size = len(text)
         if type(value) is not RemoteConnectGetDomainCapabilitiesRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_connect_get_domain_capabilities_ret", value)
 
@@ -2682,9 +2625,7 @@ def encode_remote_connect_get_max_vcpus_args(value: RemoteConnectGetMaxVcpusArgs
             size = len(text)
             if 0 in text:
                 raise Irregular
-            type_part = (_I_s_4194304.short[size] if size < SHORT else _I_s_4194304.long)(
-                1, size, text
-            )
+            type_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
         if type(value) is not RemoteConnectGetMaxVcpusArgs:
             raise Irregular
         return type_part
@@ -2711,8 +2652,8 @@ def encode_remote_connect_get_cpu_model_names_args(
         size = len(text)
         if type(value) is not RemoteConnectGetCpuModelNamesArgs or 0 in text:
             raise Irregular
-        return (_s_iI_4194304.short[size] if size < SHORT else _s_iI_4194304.long)(
-            size, text, value.need_results, value.flags
+        return (_s_iI_4194304[size] if size < SHORT else _s_iI_4194304_long)(
+            text, value.need_results, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_connect_get_cpu_model_names_args", value)
@@ -2741,9 +2682,7 @@ def encode_remote_connect_compare_cpu_args(value: RemoteConnectCompareCpuArgs) -
         size = len(text)
         if type(value) is not RemoteConnectCompareCpuArgs or 0 in text:
             raise Irregular
-        return (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-            size, text, value.flags
-        )
+        return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_connect_compare_cpu_args", value)
 
@@ -2770,9 +2709,7 @@ def encode_remote_connect_compare_hypervisor_cpu_args(
             size = len(text)
             if 0 in text:
                 raise Irregular
-            emulator_part = (_I_s_4194304.short[size] if size < SHORT else _I_s_4194304.long)(
-                1, size, text
-            )
+            emulator_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
         if value.arch is None:
             arch_part = ABSENT
         else:
@@ -2780,9 +2717,7 @@ def encode_remote_connect_compare_hypervisor_cpu_args(
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            arch_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
-            )
+            arch_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if value.machine is None:
             machine_part = ABSENT
         else:
@@ -2790,8 +2725,8 @@ def encode_remote_connect_compare_hypervisor_cpu_args(
             size_3 = len(text_3)
             if 0 in text_3:
                 raise Irregular
-            machine_part = (_I_s_4194304.short[size_3] if size_3 < SHORT else _I_s_4194304.long)(
-                1, size_3, text_3
+            machine_part = (_I_s_4194304[size_3] if size_3 < SHORT else _I_s_4194304_long)(
+                1, text_3
             )
         if value.virttype is None:
             virttype_part = ABSENT
@@ -2800,8 +2735,8 @@ def encode_remote_connect_compare_hypervisor_cpu_args(
             size_4 = len(text_4)
             if 0 in text_4:
                 raise Irregular
-            virttype_part = (_I_s_4194304.short[size_4] if size_4 < SHORT else _I_s_4194304.long)(
-                1, size_4, text_4
+            virttype_part = (_I_s_4194304[size_4] if size_4 < SHORT else _I_s_4194304_long)(
+                1, text_4
             )
         text_5 = value.xml_cpu.encode()
         size_5 = len(text_5)
@@ -2813,8 +2748,8 @@ def encode_remote_connect_compare_hypervisor_cpu_args(
                 arch_part,
                 machine_part,
                 virttype_part,
-                (_s_I_4194304.short[size_5] if size_5 < SHORT else _s_I_4194304.long)(
-                    size_5, text_5, value.flags
+                (_s_I_4194304[size_5] if size_5 < SHORT else _s_I_4194304_long)(
+                    text_5, value.flags
                 ),
             )
         )
@@ -2861,7 +2796,7 @@ def encode_remote_connect_baseline_cpu_ret(value: RemoteConnectBaselineCpuRet) -
         size = len(text)
         if type(value) is not RemoteConnectBaselineCpuRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_connect_baseline_cpu_ret", value)
 
@@ -2878,9 +2813,7 @@ def encode_remote_connect_baseline_hypervisor_cpu_args(
             size = len(text)
             if 0 in text:
                 raise Irregular
-            emulator_part = (_I_s_4194304.short[size] if size < SHORT else _I_s_4194304.long)(
-                1, size, text
-            )
+            emulator_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
         if value.arch is None:
             arch_part = ABSENT
         else:
@@ -2888,9 +2821,7 @@ def encode_remote_connect_baseline_hypervisor_cpu_args(
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            arch_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
-            )
+            arch_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if value.machine is None:
             machine_part = ABSENT
         else:
@@ -2898,8 +2829,8 @@ def encode_remote_connect_baseline_hypervisor_cpu_args(
             size_3 = len(text_3)
             if 0 in text_3:
                 raise Irregular
-            machine_part = (_I_s_4194304.short[size_3] if size_3 < SHORT else _I_s_4194304.long)(
-                1, size_3, text_3
+            machine_part = (_I_s_4194304[size_3] if size_3 < SHORT else _I_s_4194304_long)(
+                1, text_3
             )
         if value.virttype is None:
             virttype_part = ABSENT
@@ -2908,8 +2839,8 @@ def encode_remote_connect_baseline_hypervisor_cpu_args(
             size_4 = len(text_4)
             if 0 in text_4:
                 raise Irregular
-            virttype_part = (_I_s_4194304.short[size_4] if size_4 < SHORT else _I_s_4194304.long)(
-                1, size_4, text_4
+            virttype_part = (_I_s_4194304[size_4] if size_4 < SHORT else _I_s_4194304_long)(
+                1, text_4
             )
         if (
             type(value) is not RemoteConnectBaselineHypervisorCpuArgs
@@ -2941,7 +2872,7 @@ def encode_remote_connect_baseline_hypervisor_cpu_ret(
         size = len(text)
         if type(value) is not RemoteConnectBaselineHypervisorCpuRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_connect_baseline_hypervisor_cpu_ret", value)
 
@@ -2953,7 +2884,7 @@ def encode_remote_domain_lookup_by_name_args(value: RemoteDomainLookupByNameArgs
         size = len(text)
         if type(value) is not RemoteDomainLookupByNameArgs or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_lookup_by_name_args", value)
 
@@ -2971,8 +2902,8 @@ def encode_remote_domain_lookup_by_name_ret(value: RemoteDomainLookupByNameRet) 
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_lookup_by_name_ret", value)
@@ -3001,8 +2932,8 @@ def encode_remote_domain_lookup_by_uuid_ret(value: RemoteDomainLookupByUuidRet) 
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_lookup_by_uuid_ret", value)
@@ -3031,8 +2962,8 @@ def encode_remote_domain_lookup_by_id_ret(value: RemoteDomainLookupByIdRet) -> b
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_lookup_by_id_ret", value)
@@ -3155,8 +3086,8 @@ def encode_remote_domain_is_active_args(value: RemoteDomainIsActiveArgs) -> byte
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_is_active_args", value)
@@ -3185,8 +3116,8 @@ def encode_remote_domain_is_persistent_args(value: RemoteDomainIsPersistentArgs)
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_is_persistent_args", value)
@@ -3215,8 +3146,8 @@ def encode_remote_domain_is_updated_args(value: RemoteDomainIsUpdatedArgs) -> by
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_is_updated_args", value)
@@ -3239,7 +3170,7 @@ def encode_remote_domain_define_xml_args(value: RemoteDomainDefineXmlArgs) -> by
         size = len(text)
         if type(value) is not RemoteDomainDefineXmlArgs or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_define_xml_args", value)
 
@@ -3257,8 +3188,8 @@ def encode_remote_domain_define_xml_ret(value: RemoteDomainDefineXmlRet) -> byte
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_define_xml_ret", value)
@@ -3271,9 +3202,7 @@ def encode_remote_domain_define_xml_flags_args(value: RemoteDomainDefineXmlFlags
         size = len(text)
         if type(value) is not RemoteDomainDefineXmlFlagsArgs or 0 in text:
             raise Irregular
-        return (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-            size, text, value.flags
-        )
+        return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_define_xml_flags_args", value)
 
@@ -3291,8 +3220,8 @@ def encode_remote_domain_define_xml_flags_ret(value: RemoteDomainDefineXmlFlagsR
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_define_xml_flags_ret", value)
@@ -3311,8 +3240,8 @@ def encode_remote_domain_undefine_args(value: RemoteDomainUndefineArgs) -> bytes
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_undefine_args", value)
@@ -3331,8 +3260,8 @@ def encode_remote_domain_undefine_flags_args(value: RemoteDomainUndefineFlagsArg
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_undefine_flags_args", value)
@@ -3351,8 +3280,8 @@ def encode_remote_domain_rename_args(value: RemoteDomainRenameArgs) -> bytes:
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            new_name_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
+            new_name_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(
+                1, text_2
             )
         if (
             type(value) is not RemoteDomainRenameArgs
@@ -3363,8 +3292,8 @@ def encode_remote_domain_rename_args(value: RemoteDomainRenameArgs) -> bytes:
             raise Irregular
         return b"".join(
             (
-                (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-                    size, text, dom.uuid, dom.id
+                (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+                    text, dom.uuid, dom.id
                 ),
                 new_name_part,
                 _I(value.flags),
@@ -3397,8 +3326,8 @@ def encode_remote_domain_get_xml_desc_args(value: RemoteDomainGetXmlDescArgs) ->
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_xml_desc_args", value)
@@ -3411,7 +3340,7 @@ def encode_remote_domain_get_xml_desc_ret(value: RemoteDomainGetXmlDescRet) -> b
         size = len(text)
         if type(value) is not RemoteDomainGetXmlDescRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_xml_desc_ret", value)
 
@@ -3427,9 +3356,9 @@ def encode_remote_connect_domain_xml_from_native_args(
         size_2 = len(text_2)
         if type(value) is not RemoteConnectDomainXmlFromNativeArgs or 0 in text or 0 in text_2:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_I_4194304.short[size_2] if size_2 < SHORT else _s_I_4194304.long
-        )(size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_I_4194304[size_2] if size_2 < SHORT else _s_I_4194304_long
+        )(text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_connect_domain_xml_from_native_args", value)
 
@@ -3443,7 +3372,7 @@ def encode_remote_connect_domain_xml_from_native_ret(
         size = len(text)
         if type(value) is not RemoteConnectDomainXmlFromNativeRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_connect_domain_xml_from_native_ret", value)
 
@@ -3459,9 +3388,9 @@ def encode_remote_connect_domain_xml_to_native_args(
         size_2 = len(text_2)
         if type(value) is not RemoteConnectDomainXmlToNativeArgs or 0 in text or 0 in text_2:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_I_4194304.short[size_2] if size_2 < SHORT else _s_I_4194304.long
-        )(size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_I_4194304[size_2] if size_2 < SHORT else _s_I_4194304_long
+        )(text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_connect_domain_xml_to_native_args", value)
 
@@ -3475,7 +3404,7 @@ def encode_remote_connect_domain_xml_to_native_ret(
         size = len(text)
         if type(value) is not RemoteConnectDomainXmlToNativeRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_connect_domain_xml_to_native_ret", value)
 
@@ -3493,9 +3422,7 @@ def encode_remote_domain_get_metadata_args(value: RemoteDomainGetMetadataArgs) -
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            uri_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
-            )
+            uri_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if (
             type(value) is not RemoteDomainGetMetadataArgs
             or type(dom) is not RemoteNonnullDomain
@@ -3505,8 +3432,8 @@ def encode_remote_domain_get_metadata_args(value: RemoteDomainGetMetadataArgs) -
             raise Irregular
         return b"".join(
             (
-                (_s_16sii_4194304.short[size] if size < SHORT else _s_16sii_4194304.long)(
-                    size, text, dom.uuid, dom.id, value.type
+                (_s_16s2i_4194304[size] if size < SHORT else _s_16s2i_4194304_long)(
+                    text, dom.uuid, dom.id, value.type
                 ),
                 uri_part,
                 _I(value.flags),
@@ -3523,7 +3450,7 @@ def encode_remote_domain_get_metadata_ret(value: RemoteDomainGetMetadataRet) -> 
         size = len(text)
         if type(value) is not RemoteDomainGetMetadataRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_metadata_ret", value)
 
@@ -3541,8 +3468,8 @@ def encode_remote_domain_set_metadata_args(value: RemoteDomainSetMetadataArgs) -
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            metadata_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
+            metadata_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(
+                1, text_2
             )
         if value.key is None:
             key_part = ABSENT
@@ -3551,9 +3478,7 @@ def encode_remote_domain_set_metadata_args(value: RemoteDomainSetMetadataArgs) -
             size_3 = len(text_3)
             if 0 in text_3:
                 raise Irregular
-            key_part = (_I_s_4194304.short[size_3] if size_3 < SHORT else _I_s_4194304.long)(
-                1, size_3, text_3
-            )
+            key_part = (_I_s_4194304[size_3] if size_3 < SHORT else _I_s_4194304_long)(1, text_3)
         if value.uri is None:
             uri_part = ABSENT
         else:
@@ -3561,9 +3486,7 @@ def encode_remote_domain_set_metadata_args(value: RemoteDomainSetMetadataArgs) -
             size_4 = len(text_4)
             if 0 in text_4:
                 raise Irregular
-            uri_part = (_I_s_4194304.short[size_4] if size_4 < SHORT else _I_s_4194304.long)(
-                1, size_4, text_4
-            )
+            uri_part = (_I_s_4194304[size_4] if size_4 < SHORT else _I_s_4194304_long)(1, text_4)
         if (
             type(value) is not RemoteDomainSetMetadataArgs
             or type(dom) is not RemoteNonnullDomain
@@ -3573,8 +3496,8 @@ def encode_remote_domain_set_metadata_args(value: RemoteDomainSetMetadataArgs) -
             raise Irregular
         return b"".join(
             (
-                (_s_16sii_4194304.short[size] if size < SHORT else _s_16sii_4194304.long)(
-                    size, text, dom.uuid, dom.id, value.type
+                (_s_16s2i_4194304[size] if size < SHORT else _s_16s2i_4194304_long)(
+                    text, dom.uuid, dom.id, value.type
                 ),
                 metadata_part,
                 key_part,
@@ -3599,8 +3522,8 @@ def encode_remote_domain_get_autostart_args(value: RemoteDomainGetAutostartArgs)
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_autostart_args", value)
@@ -3629,8 +3552,8 @@ def encode_remote_domain_set_autostart_args(value: RemoteDomainSetAutostartArgs)
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16sii_4194304.short[size] if size < SHORT else _s_16sii_4194304.long)(
-            size, text, dom.uuid, dom.id, value.autostart
+        return (_s_16s2i_4194304[size] if size < SHORT else _s_16s2i_4194304_long)(
+            text, dom.uuid, dom.id, value.autostart
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_set_autostart_args", value)
@@ -3649,8 +3572,8 @@ def encode_remote_domain_get_autostart_once_args(value: RemoteDomainGetAutostart
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_autostart_once_args", value)
@@ -3679,8 +3602,8 @@ def encode_remote_domain_set_autostart_once_args(value: RemoteDomainSetAutostart
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16sii_4194304.short[size] if size < SHORT else _s_16sii_4194304.long)(
-            size, text, dom.uuid, dom.id, value.autostart
+        return (_s_16s2i_4194304[size] if size < SHORT else _s_16s2i_4194304_long)(
+            text, dom.uuid, dom.id, value.autostart
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_set_autostart_once_args", value)
@@ -3699,8 +3622,8 @@ def encode_remote_domain_create_args(value: RemoteDomainCreateArgs) -> bytes:
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_create_args", value)
@@ -3719,8 +3642,8 @@ def encode_remote_domain_create_with_flags_args(value: RemoteDomainCreateWithFla
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_create_with_flags_args", value)
@@ -3739,8 +3662,8 @@ def encode_remote_domain_create_with_flags_ret(value: RemoteDomainCreateWithFlag
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_create_with_flags_ret", value)
@@ -3759,8 +3682,8 @@ def encode_remote_domain_create_with_files_args(value: RemoteDomainCreateWithFil
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_create_with_files_args", value)
@@ -3779,8 +3702,8 @@ def encode_remote_domain_create_with_files_ret(value: RemoteDomainCreateWithFile
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_create_with_files_ret", value)
@@ -3793,9 +3716,7 @@ def encode_remote_domain_create_xml_args(value: RemoteDomainCreateXmlArgs) -> by
         size = len(text)
         if type(value) is not RemoteDomainCreateXmlArgs or 0 in text:
             raise Irregular
-        return (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-            size, text, value.flags
-        )
+        return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_create_xml_args", value)
 
@@ -3813,8 +3734,8 @@ def encode_remote_domain_create_xml_ret(value: RemoteDomainCreateXmlRet) -> byte
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_create_xml_ret", value)
@@ -3829,9 +3750,7 @@ def encode_remote_domain_create_xml_with_files_args(
         size = len(text)
         if type(value) is not RemoteDomainCreateXmlWithFilesArgs or 0 in text:
             raise Irregular
-        return (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-            size, text, value.flags
-        )
+        return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_create_xml_with_files_args", value)
 
@@ -3851,8 +3770,8 @@ def encode_remote_domain_create_xml_with_files_ret(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_create_xml_with_files_ret", value)
@@ -3874,9 +3793,9 @@ def encode_remote_domain_fd_associate_args(value: RemoteDomainFdAssociateArgs) -
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_I_4194304.short[size_2] if size_2 < SHORT else _16si_s_I_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_I_4194304[size_2] if size_2 < SHORT else _16si_s_I_4194304_long
+        )(dom.uuid, dom.id, text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_fd_associate_args", value)
 
@@ -3894,8 +3813,8 @@ def encode_remote_domain_suspend_args(value: RemoteDomainSuspendArgs) -> bytes:
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_suspend_args", value)
@@ -3914,8 +3833,8 @@ def encode_remote_domain_resume_args(value: RemoteDomainResumeArgs) -> bytes:
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_resume_args", value)
@@ -3934,8 +3853,8 @@ def encode_remote_domain_shutdown_args(value: RemoteDomainShutdownArgs) -> bytes
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_shutdown_args", value)
@@ -3954,8 +3873,8 @@ def encode_remote_domain_shutdown_flags_args(value: RemoteDomainShutdownFlagsArg
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_shutdown_flags_args", value)
@@ -3974,8 +3893,8 @@ def encode_remote_domain_reboot_args(value: RemoteDomainRebootArgs) -> bytes:
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_reboot_args", value)
@@ -3994,8 +3913,8 @@ def encode_remote_domain_reset_args(value: RemoteDomainResetArgs) -> bytes:
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_reset_args", value)
@@ -4014,8 +3933,8 @@ def encode_remote_domain_destroy_args(value: RemoteDomainDestroyArgs) -> bytes:
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_destroy_args", value)
@@ -4034,8 +3953,8 @@ def encode_remote_domain_destroy_flags_args(value: RemoteDomainDestroyFlagsArgs)
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_destroy_flags_args", value)
@@ -4056,8 +3975,8 @@ def encode_remote_domain_set_lifecycle_action_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siIII_4194304.short[size] if size < SHORT else _s_16siIII_4194304.long)(
-            size, text, dom.uuid, dom.id, value.type, value.action, value.flags
+        return (_s_16si3I_4194304[size] if size < SHORT else _s_16si3I_4194304_long)(
+            text, dom.uuid, dom.id, value.type, value.action, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_set_lifecycle_action_args", value)
@@ -4078,8 +3997,8 @@ def encode_remote_domain_pm_suspend_for_duration_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siIQI_4194304.short[size] if size < SHORT else _s_16siIQI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.target, value.duration, value.flags
+        return (_s_16siIQI_4194304[size] if size < SHORT else _s_16siIQI_4194304_long)(
+            text, dom.uuid, dom.id, value.target, value.duration, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_pm_suspend_for_duration_args", value)
@@ -4098,8 +4017,8 @@ def encode_remote_domain_pm_wakeup_args(value: RemoteDomainPmWakeupArgs) -> byte
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_pm_wakeup_args", value)
@@ -4120,8 +4039,8 @@ def encode_remote_domain_send_process_signal_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siqII_4194304.short[size] if size < SHORT else _s_16siqII_4194304.long)(
-            size, text, dom.uuid, dom.id, value.pid_value, value.signum, value.flags
+        return (_s_16siq2I_4194304[size] if size < SHORT else _s_16siq2I_4194304_long)(
+            text, dom.uuid, dom.id, value.pid_value, value.signum, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_send_process_signal_args", value)
@@ -4140,8 +4059,8 @@ def encode_remote_domain_get_state_args(value: RemoteDomainGetStateArgs) -> byte
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_state_args", value)
@@ -4152,7 +4071,7 @@ def encode_remote_domain_get_state_ret(value: RemoteDomainGetStateRet) -> bytes:
     try:
         if type(value) is not RemoteDomainGetStateRet:
             raise Irregular
-        return _ii(value.state, value.reason)
+        return _2i(value.state, value.reason)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_state_ret", value)
 
@@ -4170,8 +4089,8 @@ def encode_remote_domain_get_info_args(value: RemoteDomainGetInfoArgs) -> bytes:
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_info_args", value)
@@ -4180,13 +4099,11 @@ def encode_remote_domain_get_info_args(value: RemoteDomainGetInfoArgs) -> bytes:
 def encode_remote_domain_get_info_ret(value: RemoteDomainGetInfoRet) -> bytes:
     """struct remote_domain_get_info_ret."""
     try:
-        if (
-            type(value) is not RemoteDomainGetInfoRet
-            or not 0 <= value.state <= 255
-            or not 0 <= value.nr_virt_cpu <= 65535
-        ):
+        if type(value) is not RemoteDomainGetInfoRet:
             raise Irregular
-        return _IQQIQ(value.state, value.max_mem, value.memory, value.nr_virt_cpu, value.cpu_time)
+        return _3xB2Q2xHQ(
+            value.state, value.max_mem, value.memory, value.nr_virt_cpu, value.cpu_time
+        )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_info_ret", value)
 
@@ -4204,8 +4121,8 @@ def encode_remote_domain_get_control_info_args(value: RemoteDomainGetControlInfo
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_control_info_args", value)
@@ -4216,7 +4133,7 @@ def encode_remote_domain_get_control_info_ret(value: RemoteDomainGetControlInfoR
     try:
         if type(value) is not RemoteDomainGetControlInfoRet:
             raise Irregular
-        return _IIQ(value.state, value.details, value.state_time)
+        return _2IQ(value.state, value.details, value.state_time)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_control_info_ret", value)
 
@@ -4234,8 +4151,8 @@ def encode_remote_domain_get_os_type_args(value: RemoteDomainGetOsTypeArgs) -> b
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_os_type_args", value)
@@ -4248,7 +4165,7 @@ def encode_remote_domain_get_os_type_ret(value: RemoteDomainGetOsTypeRet) -> byt
         size = len(text)
         if type(value) is not RemoteDomainGetOsTypeRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_os_type_ret", value)
 
@@ -4266,8 +4183,8 @@ def encode_remote_domain_get_messages_args(value: RemoteDomainGetMessagesArgs) -
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_messages_args", value)
@@ -4302,8 +4219,8 @@ def encode_remote_domain_stats_record(value: RemoteDomainStatsRecord) -> bytes:
             or len(value.params) > 262144
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, len(value.params)
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, len(value.params)
         ) + _encode_each_remote_typed_param(value.params)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_stats_record", value)
@@ -4324,7 +4241,7 @@ def encode_remote_connect_get_all_domain_stats_args(
             (
                 _I(len(value.doms)),
                 _encode_each_remote_nonnull_domain(value.doms),
-                _II(value.stats, value.flags),
+                _2I(value.stats, value.flags),
             )
         )
     except FAULTS:
@@ -4360,8 +4277,8 @@ def encode_remote_domain_get_security_label_args(value: RemoteDomainGetSecurityL
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_security_label_args", value)
@@ -4392,8 +4309,8 @@ def encode_remote_domain_get_security_label_list_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_security_label_list_args", value)
@@ -4436,8 +4353,8 @@ def encode_remote_domain_get_launch_security_info_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_launch_security_info_args", value)
@@ -4478,8 +4395,8 @@ def encode_remote_domain_set_launch_security_state_args(
             raise Irregular
         return b"".join(
             (
-                (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-                    size, text, dom.uuid, dom.id, len(value.params)
+                (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+                    text, dom.uuid, dom.id, len(value.params)
                 ),
                 _encode_each_remote_typed_param(value.params),
                 _I(value.flags),
@@ -4505,9 +4422,9 @@ def encode_remote_domain_save_args(value: RemoteDomainSaveArgs) -> bytes:
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_4194304.short[size_2] if size_2 < SHORT else _16si_s_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_4194304[size_2] if size_2 < SHORT else _16si_s_4194304_long
+        )(dom.uuid, dom.id, text_2)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_save_args", value)
 
@@ -4527,9 +4444,7 @@ def encode_remote_domain_save_flags_args(value: RemoteDomainSaveFlagsArgs) -> by
             size_3 = len(text_3)
             if 0 in text_3:
                 raise Irregular
-            dxml_part = (_I_s_4194304.short[size_3] if size_3 < SHORT else _I_s_4194304.long)(
-                1, size_3, text_3
-            )
+            dxml_part = (_I_s_4194304[size_3] if size_3 < SHORT else _I_s_4194304_long)(1, text_3)
         if (
             type(value) is not RemoteDomainSaveFlagsArgs
             or type(dom) is not RemoteNonnullDomain
@@ -4540,9 +4455,9 @@ def encode_remote_domain_save_flags_args(value: RemoteDomainSaveFlagsArgs) -> by
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_16si_s_4194304.short[size_2] if size_2 < SHORT else _16si_s_4194304.long)(
-                    dom.uuid, dom.id, size_2, text_2
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_16si_s_4194304[size_2] if size_2 < SHORT else _16si_s_4194304_long)(
+                    dom.uuid, dom.id, text_2
                 ),
                 dxml_part,
                 _I(value.flags),
@@ -4569,8 +4484,8 @@ def encode_remote_domain_save_params_args(value: RemoteDomainSaveParamsArgs) -> 
             raise Irregular
         return b"".join(
             (
-                (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-                    size, text, dom.uuid, dom.id, len(value.params)
+                (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+                    text, dom.uuid, dom.id, len(value.params)
                 ),
                 _encode_each_remote_typed_param(value.params),
                 _I(value.flags),
@@ -4587,7 +4502,7 @@ def encode_remote_domain_restore_args(value: RemoteDomainRestoreArgs) -> bytes:
         size = len(text)
         if type(value) is not RemoteDomainRestoreArgs or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_restore_args", value)
 
@@ -4604,14 +4519,12 @@ def encode_remote_domain_restore_flags_args(value: RemoteDomainRestoreFlagsArgs)
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            dxml_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
-            )
+            dxml_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if type(value) is not RemoteDomainRestoreFlagsArgs or 0 in text:
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
                 dxml_part,
                 _I(value.flags),
             )
@@ -4645,9 +4558,7 @@ def encode_remote_domain_save_image_get_xml_desc_args(
         size = len(text)
         if type(value) is not RemoteDomainSaveImageGetXmlDescArgs or 0 in text:
             raise Irregular
-        return (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-            size, text, value.flags
-        )
+        return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_save_image_get_xml_desc_args", value)
 
@@ -4661,7 +4572,7 @@ def encode_remote_domain_save_image_get_xml_desc_ret(
         size = len(text)
         if type(value) is not RemoteDomainSaveImageGetXmlDescRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_save_image_get_xml_desc_ret", value)
 
@@ -4677,9 +4588,9 @@ def encode_remote_domain_save_image_define_xml_args(
         size_2 = len(text_2)
         if type(value) is not RemoteDomainSaveImageDefineXmlArgs or 0 in text or 0 in text_2:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_I_4194304.short[size_2] if size_2 < SHORT else _s_I_4194304.long
-        )(size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_I_4194304[size_2] if size_2 < SHORT else _s_I_4194304_long
+        )(text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_save_image_define_xml_args", value)
 
@@ -4697,8 +4608,8 @@ def encode_remote_domain_managed_save_args(value: RemoteDomainManagedSaveArgs) -
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_managed_save_args", value)
@@ -4719,8 +4630,8 @@ def encode_remote_domain_has_managed_save_image_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_has_managed_save_image_args", value)
@@ -4753,8 +4664,8 @@ def encode_remote_domain_managed_save_remove_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_managed_save_remove_args", value)
@@ -4775,8 +4686,8 @@ def encode_remote_domain_managed_save_get_xml_desc_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_managed_save_get_xml_desc_args", value)
@@ -4791,7 +4702,7 @@ def encode_remote_domain_managed_save_get_xml_desc_ret(
         size = len(text)
         if type(value) is not RemoteDomainManagedSaveGetXmlDescRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_managed_save_get_xml_desc_ret", value)
 
@@ -4811,9 +4722,7 @@ def encode_remote_domain_managed_save_define_xml_args(
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            dxml_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
-            )
+            dxml_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if (
             type(value) is not RemoteDomainManagedSaveDefineXmlArgs
             or type(dom) is not RemoteNonnullDomain
@@ -4823,8 +4732,8 @@ def encode_remote_domain_managed_save_define_xml_args(
             raise Irregular
         return b"".join(
             (
-                (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-                    size, text, dom.uuid, dom.id
+                (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+                    text, dom.uuid, dom.id
                 ),
                 dxml_part,
                 _I(value.flags),
@@ -4850,9 +4759,9 @@ def encode_remote_domain_core_dump_args(value: RemoteDomainCoreDumpArgs) -> byte
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_I_4194304.short[size_2] if size_2 < SHORT else _16si_s_I_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_I_4194304[size_2] if size_2 < SHORT else _16si_s_I_4194304_long
+        )(dom.uuid, dom.id, text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_core_dump_args", value)
 
@@ -4875,9 +4784,9 @@ def encode_remote_domain_core_dump_with_format_args(
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_II_4194304.short[size_2] if size_2 < SHORT else _16si_s_II_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.dumpformat, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_2I_4194304[size_2] if size_2 < SHORT else _16si_s_2I_4194304_long
+        )(dom.uuid, dom.id, text_2, value.dumpformat, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_core_dump_with_format_args", value)
 
@@ -4898,9 +4807,9 @@ def encode_remote_domain_attach_device_args(value: RemoteDomainAttachDeviceArgs)
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_4194304.short[size_2] if size_2 < SHORT else _16si_s_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_4194304[size_2] if size_2 < SHORT else _16si_s_4194304_long
+        )(dom.uuid, dom.id, text_2)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_attach_device_args", value)
 
@@ -4923,9 +4832,9 @@ def encode_remote_domain_attach_device_flags_args(
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_I_4194304.short[size_2] if size_2 < SHORT else _16si_s_I_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_I_4194304[size_2] if size_2 < SHORT else _16si_s_I_4194304_long
+        )(dom.uuid, dom.id, text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_attach_device_flags_args", value)
 
@@ -4946,9 +4855,9 @@ def encode_remote_domain_detach_device_args(value: RemoteDomainDetachDeviceArgs)
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_4194304.short[size_2] if size_2 < SHORT else _16si_s_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_4194304[size_2] if size_2 < SHORT else _16si_s_4194304_long
+        )(dom.uuid, dom.id, text_2)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_detach_device_args", value)
 
@@ -4971,9 +4880,9 @@ def encode_remote_domain_detach_device_flags_args(
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_I_4194304.short[size_2] if size_2 < SHORT else _16si_s_I_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_I_4194304[size_2] if size_2 < SHORT else _16si_s_I_4194304_long
+        )(dom.uuid, dom.id, text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_detach_device_flags_args", value)
 
@@ -4996,9 +4905,9 @@ def encode_remote_domain_detach_device_alias_args(
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_I_4194304.short[size_2] if size_2 < SHORT else _16si_s_I_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_I_4194304[size_2] if size_2 < SHORT else _16si_s_I_4194304_long
+        )(dom.uuid, dom.id, text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_detach_device_alias_args", value)
 
@@ -5021,9 +4930,9 @@ def encode_remote_domain_update_device_flags_args(
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_I_4194304.short[size_2] if size_2 < SHORT else _16si_s_I_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_I_4194304[size_2] if size_2 < SHORT else _16si_s_I_4194304_long
+        )(dom.uuid, dom.id, text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_update_device_flags_args", value)
 
@@ -5041,8 +4950,8 @@ def encode_remote_domain_get_max_memory_args(value: RemoteDomainGetMaxMemoryArgs
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_max_memory_args", value)
@@ -5071,8 +4980,8 @@ def encode_remote_domain_set_max_memory_args(value: RemoteDomainSetMaxMemoryArgs
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siQ_4194304.short[size] if size < SHORT else _s_16siQ_4194304.long)(
-            size, text, dom.uuid, dom.id, value.memory
+        return (_s_16siQ_4194304[size] if size < SHORT else _s_16siQ_4194304_long)(
+            text, dom.uuid, dom.id, value.memory
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_set_max_memory_args", value)
@@ -5091,8 +5000,8 @@ def encode_remote_domain_set_memory_args(value: RemoteDomainSetMemoryArgs) -> by
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siQ_4194304.short[size] if size < SHORT else _s_16siQ_4194304.long)(
-            size, text, dom.uuid, dom.id, value.memory
+        return (_s_16siQ_4194304[size] if size < SHORT else _s_16siQ_4194304_long)(
+            text, dom.uuid, dom.id, value.memory
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_set_memory_args", value)
@@ -5111,8 +5020,8 @@ def encode_remote_domain_set_memory_flags_args(value: RemoteDomainSetMemoryFlags
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siQI_4194304.short[size] if size < SHORT else _s_16siQI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.memory, value.flags
+        return (_s_16siQI_4194304[size] if size < SHORT else _s_16siQI_4194304_long)(
+            text, dom.uuid, dom.id, value.memory, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_set_memory_flags_args", value)
@@ -5133,8 +5042,8 @@ def encode_remote_domain_get_memory_parameters_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siiI_4194304.short[size] if size < SHORT else _s_16siiI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.nparams, value.flags
+        return (_s_16s2iI_4194304[size] if size < SHORT else _s_16s2iI_4194304_long)(
+            text, dom.uuid, dom.id, value.nparams, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_memory_parameters_args", value)
@@ -5181,8 +5090,8 @@ def encode_remote_domain_set_memory_parameters_args(
             raise Irregular
         return b"".join(
             (
-                (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-                    size, text, dom.uuid, dom.id, len(value.params)
+                (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+                    text, dom.uuid, dom.id, len(value.params)
                 ),
                 _encode_each_remote_typed_param(value.params),
                 _I(value.flags),
@@ -5207,8 +5116,8 @@ def encode_remote_domain_get_numa_parameters_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siiI_4194304.short[size] if size < SHORT else _s_16siiI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.nparams, value.flags
+        return (_s_16s2iI_4194304[size] if size < SHORT else _s_16s2iI_4194304_long)(
+            text, dom.uuid, dom.id, value.nparams, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_numa_parameters_args", value)
@@ -5253,8 +5162,8 @@ def encode_remote_domain_set_numa_parameters_args(
             raise Irregular
         return b"".join(
             (
-                (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-                    size, text, dom.uuid, dom.id, len(value.params)
+                (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+                    text, dom.uuid, dom.id, len(value.params)
                 ),
                 _encode_each_remote_typed_param(value.params),
                 _I(value.flags),
@@ -5287,8 +5196,8 @@ def encode_remote_domain_memory_stats_args(value: RemoteDomainMemoryStatsArgs) -
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siII_4194304.short[size] if size < SHORT else _s_16siII_4194304.long)(
-            size, text, dom.uuid, dom.id, value.max_stats, value.flags
+        return (_s_16si2I_4194304[size] if size < SHORT else _s_16si2I_4194304_long)(
+            text, dom.uuid, dom.id, value.max_stats, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_memory_stats_args", value)
@@ -5323,8 +5232,8 @@ def encode_remote_domain_set_memory_stats_period_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siiI_4194304.short[size] if size < SHORT else _s_16siiI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.period, value.flags
+        return (_s_16s2iI_4194304[size] if size < SHORT else _s_16s2iI_4194304_long)(
+            text, dom.uuid, dom.id, value.period, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_set_memory_stats_period_args", value)
@@ -5343,8 +5252,8 @@ def encode_remote_domain_memory_peek_args(value: RemoteDomainMemoryPeekArgs) -> 
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siQII_4194304.short[size] if size < SHORT else _s_16siQII_4194304.long)(
-            size, text, dom.uuid, dom.id, value.offset, value.size, value.flags
+        return (_s_16siQ2I_4194304[size] if size < SHORT else _s_16siQ2I_4194304_long)(
+            text, dom.uuid, dom.id, value.offset, value.size, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_memory_peek_args", value)
@@ -5356,7 +5265,7 @@ def encode_remote_domain_memory_peek_ret(value: RemoteDomainMemoryPeekRet) -> by
         size = len(value.buffer)
         if type(value) is not RemoteDomainMemoryPeekRet:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, value.buffer)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(value.buffer)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_memory_peek_ret", value)
 
@@ -5376,8 +5285,8 @@ def encode_remote_domain_start_dirty_rate_calc_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siiI_4194304.short[size] if size < SHORT else _s_16siiI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.seconds, value.flags
+        return (_s_16s2iI_4194304[size] if size < SHORT else _s_16s2iI_4194304_long)(
+            text, dom.uuid, dom.id, value.seconds, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_start_dirty_rate_calc_args", value)
@@ -5396,8 +5305,8 @@ def encode_remote_domain_get_max_vcpus_args(value: RemoteDomainGetMaxVcpusArgs) 
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_max_vcpus_args", value)
@@ -5426,8 +5335,8 @@ def encode_remote_domain_set_vcpus_args(value: RemoteDomainSetVcpusArgs) -> byte
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.nvcpus
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.nvcpus
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_set_vcpus_args", value)
@@ -5446,8 +5355,8 @@ def encode_remote_domain_set_vcpus_flags_args(value: RemoteDomainSetVcpusFlagsAr
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siII_4194304.short[size] if size < SHORT else _s_16siII_4194304.long)(
-            size, text, dom.uuid, dom.id, value.nvcpus, value.flags
+        return (_s_16si2I_4194304[size] if size < SHORT else _s_16si2I_4194304_long)(
+            text, dom.uuid, dom.id, value.nvcpus, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_set_vcpus_flags_args", value)
@@ -5466,8 +5375,8 @@ def encode_remote_domain_get_vcpus_flags_args(value: RemoteDomainGetVcpusFlagsAr
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_vcpus_flags_args", value)
@@ -5499,9 +5408,9 @@ def encode_remote_domain_set_vcpu_args(value: RemoteDomainSetVcpuArgs) -> bytes:
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_iI_4194304.short[size_2] if size_2 < SHORT else _16si_s_iI_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.state, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_iI_4194304[size_2] if size_2 < SHORT else _16si_s_iI_4194304_long
+        )(dom.uuid, dom.id, text_2, value.state, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_set_vcpu_args", value)
 
@@ -5529,8 +5438,8 @@ def encode_remote_domain_get_vcpus_args(value: RemoteDomainGetVcpusArgs) -> byte
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siii_4194304.short[size] if size < SHORT else _s_16siii_4194304.long)(
-            size, text, dom.uuid, dom.id, value.maxinfo, value.maplen
+        return (_s_16s3i_4194304[size] if size < SHORT else _s_16s3i_4194304_long)(
+            text, dom.uuid, dom.id, value.maxinfo, value.maplen
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_vcpus_args", value)
@@ -5550,7 +5459,7 @@ def encode_remote_domain_get_vcpus_ret(value: RemoteDomainGetVcpusRet) -> bytes:
             (
                 _I(len(value.info)),
                 _encode_each_remote_vcpu_info(value.info),
-                (_s_8388608.short[size] if size < SHORT else _s_8388608.long)(size, value.cpumaps),
+                (_s_8388608[size] if size < SHORT else _s_8388608_long)(value.cpumaps),
             )
         )
     except FAULTS:
@@ -5571,9 +5480,9 @@ def encode_remote_domain_pin_vcpu_args(value: RemoteDomainPinVcpuArgs) -> bytes:
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16siI_s_2048.short[size_2] if size_2 < SHORT else _16siI_s_2048.long
-        )(dom.uuid, dom.id, value.vcpu, size_2, value.cpumap)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16siI_s_2048[size_2] if size_2 < SHORT else _16siI_s_2048_long
+        )(dom.uuid, dom.id, value.vcpu, value.cpumap)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_pin_vcpu_args", value)
 
@@ -5592,9 +5501,9 @@ def encode_remote_domain_pin_vcpu_flags_args(value: RemoteDomainPinVcpuFlagsArgs
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16siI_s_I_2048.short[size_2] if size_2 < SHORT else _16siI_s_I_2048.long
-        )(dom.uuid, dom.id, value.vcpu, size_2, value.cpumap, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16siI_s_I_2048[size_2] if size_2 < SHORT else _16siI_s_I_2048_long
+        )(dom.uuid, dom.id, value.vcpu, value.cpumap, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_pin_vcpu_flags_args", value)
 
@@ -5612,8 +5521,8 @@ def encode_remote_domain_get_vcpu_pin_info_args(value: RemoteDomainGetVcpuPinInf
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siiiI_4194304.short[size] if size < SHORT else _s_16siiiI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.ncpumaps, value.maplen, value.flags
+        return (_s_16s3iI_4194304[size] if size < SHORT else _s_16s3iI_4194304_long)(
+            text, dom.uuid, dom.id, value.ncpumaps, value.maplen, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_vcpu_pin_info_args", value)
@@ -5625,9 +5534,7 @@ def encode_remote_domain_get_vcpu_pin_info_ret(value: RemoteDomainGetVcpuPinInfo
         size = len(value.cpumaps)
         if type(value) is not RemoteDomainGetVcpuPinInfoRet:
             raise Irregular
-        return (_s_i_8388608.short[size] if size < SHORT else _s_i_8388608.long)(
-            size, value.cpumaps, value.num
-        )
+        return (_s_i_8388608[size] if size < SHORT else _s_i_8388608_long)(value.cpumaps, value.num)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_vcpu_pin_info_ret", value)
 
@@ -5646,9 +5553,9 @@ def encode_remote_domain_pin_emulator_args(value: RemoteDomainPinEmulatorArgs) -
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_I_2048.short[size_2] if size_2 < SHORT else _16si_s_I_2048.long
-        )(dom.uuid, dom.id, size_2, value.cpumap, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_I_2048[size_2] if size_2 < SHORT else _16si_s_I_2048_long
+        )(dom.uuid, dom.id, value.cpumap, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_pin_emulator_args", value)
 
@@ -5668,8 +5575,8 @@ def encode_remote_domain_get_emulator_pin_info_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siiI_4194304.short[size] if size < SHORT else _s_16siiI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.maplen, value.flags
+        return (_s_16s2iI_4194304[size] if size < SHORT else _s_16s2iI_4194304_long)(
+            text, dom.uuid, dom.id, value.maplen, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_emulator_pin_info_args", value)
@@ -5683,9 +5590,7 @@ def encode_remote_domain_get_emulator_pin_info_ret(
         size = len(value.cpumaps)
         if type(value) is not RemoteDomainGetEmulatorPinInfoRet:
             raise Irregular
-        return (_s_i_8388608.short[size] if size < SHORT else _s_i_8388608.long)(
-            size, value.cpumaps, value.ret
-        )
+        return (_s_i_8388608[size] if size < SHORT else _s_i_8388608_long)(value.cpumaps, value.ret)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_emulator_pin_info_ret", value)
 
@@ -5703,8 +5608,8 @@ def encode_remote_domain_get_cpu_stats_args(value: RemoteDomainGetCpuStatsArgs) 
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siIiII_4194304.short[size] if size < SHORT else _s_16siIiII_4194304.long)(
-            size, text, dom.uuid, dom.id, value.nparams, value.start_cpu, value.ncpus, value.flags
+        return (_s_16siIi2I_4194304[size] if size < SHORT else _s_16siIi2I_4194304_long)(
+            text, dom.uuid, dom.id, value.nparams, value.start_cpu, value.ncpus, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_cpu_stats_args", value)
@@ -5743,8 +5648,8 @@ def encode_remote_domain_get_scheduler_type_args(value: RemoteDomainGetScheduler
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_scheduler_type_args", value)
@@ -5757,9 +5662,7 @@ def encode_remote_domain_get_scheduler_type_ret(value: RemoteDomainGetSchedulerT
         size = len(text)
         if type(value) is not RemoteDomainGetSchedulerTypeRet or 0 in text:
             raise Irregular
-        return (_s_i_4194304.short[size] if size < SHORT else _s_i_4194304.long)(
-            size, text, value.nparams
-        )
+        return (_s_i_4194304[size] if size < SHORT else _s_i_4194304_long)(text, value.nparams)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_scheduler_type_ret", value)
 
@@ -5779,8 +5682,8 @@ def encode_remote_domain_get_scheduler_parameters_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16sii_4194304.short[size] if size < SHORT else _s_16sii_4194304.long)(
-            size, text, dom.uuid, dom.id, value.nparams
+        return (_s_16s2i_4194304[size] if size < SHORT else _s_16s2i_4194304_long)(
+            text, dom.uuid, dom.id, value.nparams
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_scheduler_parameters_args", value)
@@ -5817,8 +5720,8 @@ def encode_remote_domain_get_scheduler_parameters_flags_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siiI_4194304.short[size] if size < SHORT else _s_16siiI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.nparams, value.flags
+        return (_s_16s2iI_4194304[size] if size < SHORT else _s_16s2iI_4194304_long)(
+            text, dom.uuid, dom.id, value.nparams, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_scheduler_parameters_flags_args", value)
@@ -5857,8 +5760,8 @@ def encode_remote_domain_set_scheduler_parameters_args(
             or len(value.params) > 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, len(value.params)
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, len(value.params)
         ) + _encode_each_remote_typed_param(value.params)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_set_scheduler_parameters_args", value)
@@ -5883,8 +5786,8 @@ def encode_remote_domain_set_scheduler_parameters_flags_args(
             raise Irregular
         return b"".join(
             (
-                (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-                    size, text, dom.uuid, dom.id, len(value.params)
+                (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+                    text, dom.uuid, dom.id, len(value.params)
                 ),
                 _encode_each_remote_typed_param(value.params),
                 _I(value.flags),
@@ -5907,8 +5810,8 @@ def encode_remote_domain_get_perf_events_args(value: RemoteDomainGetPerfEventsAr
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_perf_events_args", value)
@@ -5945,8 +5848,8 @@ def encode_remote_domain_set_perf_events_args(value: RemoteDomainSetPerfEventsAr
             raise Irregular
         return b"".join(
             (
-                (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-                    size, text, dom.uuid, dom.id, len(value.params)
+                (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+                    text, dom.uuid, dom.id, len(value.params)
                 ),
                 _encode_each_remote_typed_param(value.params),
                 _I(value.flags),
@@ -5962,8 +5865,8 @@ def encode_remote_domain_iothread_info(value: RemoteDomainIothreadInfo) -> bytes
         size = len(value.cpumap)
         if type(value) is not RemoteDomainIothreadInfo:
             raise Irregular
-        return (_I_s_2048.short[size] if size < SHORT else _I_s_2048.long)(
-            value.iothread_id, size, value.cpumap
+        return (_I_s_2048[size] if size < SHORT else _I_s_2048_long)(
+            value.iothread_id, value.cpumap
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_iothread_info", value)
@@ -5982,8 +5885,8 @@ def encode_remote_domain_get_iothread_info_args(value: RemoteDomainGetIothreadIn
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_iothread_info_args", value)
@@ -6023,9 +5926,9 @@ def encode_remote_domain_pin_iothread_args(value: RemoteDomainPinIothreadArgs) -
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16siI_s_I_2048.short[size_2] if size_2 < SHORT else _16siI_s_I_2048.long
-        )(dom.uuid, dom.id, value.iothreads_id, size_2, value.cpumap, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16siI_s_I_2048[size_2] if size_2 < SHORT else _16siI_s_I_2048_long
+        )(dom.uuid, dom.id, value.iothreads_id, value.cpumap, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_pin_iothread_args", value)
 
@@ -6043,8 +5946,8 @@ def encode_remote_domain_add_iothread_args(value: RemoteDomainAddIothreadArgs) -
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siII_4194304.short[size] if size < SHORT else _s_16siII_4194304.long)(
-            size, text, dom.uuid, dom.id, value.iothread_id, value.flags
+        return (_s_16si2I_4194304[size] if size < SHORT else _s_16si2I_4194304_long)(
+            text, dom.uuid, dom.id, value.iothread_id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_add_iothread_args", value)
@@ -6063,8 +5966,8 @@ def encode_remote_domain_del_iothread_args(value: RemoteDomainDelIothreadArgs) -
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siII_4194304.short[size] if size < SHORT else _s_16siII_4194304.long)(
-            size, text, dom.uuid, dom.id, value.iothread_id, value.flags
+        return (_s_16si2I_4194304[size] if size < SHORT else _s_16si2I_4194304_long)(
+            text, dom.uuid, dom.id, value.iothread_id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_del_iothread_args", value)
@@ -6089,8 +5992,8 @@ def encode_remote_domain_set_iothread_params_args(
             raise Irregular
         return b"".join(
             (
-                (_s_16siII_4194304.short[size] if size < SHORT else _s_16siII_4194304.long)(
-                    size, text, dom.uuid, dom.id, value.iothread_id, len(value.params)
+                (_s_16si2I_4194304[size] if size < SHORT else _s_16si2I_4194304_long)(
+                    text, dom.uuid, dom.id, value.iothread_id, len(value.params)
                 ),
                 _encode_each_remote_typed_param(value.params),
                 _I(value.flags),
@@ -6116,9 +6019,9 @@ def encode_remote_domain_block_stats_args(value: RemoteDomainBlockStatsArgs) -> 
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_4194304.short[size_2] if size_2 < SHORT else _16si_s_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_4194304[size_2] if size_2 < SHORT else _16si_s_4194304_long
+        )(dom.uuid, dom.id, text_2)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_block_stats_args", value)
 
@@ -6149,9 +6052,9 @@ def encode_remote_domain_block_stats_flags_args(value: RemoteDomainBlockStatsFla
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_iI_4194304.short[size_2] if size_2 < SHORT else _16si_s_iI_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.nparams, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_iI_4194304[size_2] if size_2 < SHORT else _16si_s_iI_4194304_long
+        )(dom.uuid, dom.id, text_2, value.nparams, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_block_stats_flags_args", value)
 
@@ -6192,9 +6095,9 @@ def encode_remote_domain_get_block_info_args(value: RemoteDomainGetBlockInfoArgs
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_I_4194304.short[size_2] if size_2 < SHORT else _16si_s_I_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_I_4194304[size_2] if size_2 < SHORT else _16si_s_I_4194304_long
+        )(dom.uuid, dom.id, text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_block_info_args", value)
 
@@ -6204,7 +6107,7 @@ def encode_remote_domain_get_block_info_ret(value: RemoteDomainGetBlockInfoRet) 
     try:
         if type(value) is not RemoteDomainGetBlockInfoRet:
             raise Irregular
-        return _QQQ(value.allocation, value.capacity, value.physical)
+        return _3Q(value.allocation, value.capacity, value.physical)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_block_info_ret", value)
 
@@ -6216,9 +6119,7 @@ def encode_remote_domain_disk_error(value: RemoteDomainDiskError) -> bytes:
         size = len(text)
         if type(value) is not RemoteDomainDiskError or 0 in text:
             raise Irregular
-        return (_s_i_4194304.short[size] if size < SHORT else _s_i_4194304.long)(
-            size, text, value.error
-        )
+        return (_s_i_4194304[size] if size < SHORT else _s_i_4194304_long)(text, value.error)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_disk_error", value)
 
@@ -6236,8 +6137,8 @@ def encode_remote_domain_get_disk_errors_args(value: RemoteDomainGetDiskErrorsAr
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siII_4194304.short[size] if size < SHORT else _s_16siII_4194304.long)(
-            size, text, dom.uuid, dom.id, value.maxerrors, value.flags
+        return (_s_16si2I_4194304[size] if size < SHORT else _s_16si2I_4194304_long)(
+            text, dom.uuid, dom.id, value.maxerrors, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_disk_errors_args", value)
@@ -6279,9 +6180,9 @@ def encode_remote_domain_block_peek_args(value: RemoteDomainBlockPeekArgs) -> by
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_QII_4194304.short[size_2] if size_2 < SHORT else _16si_s_QII_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.offset, value.size, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_Q2I_4194304[size_2] if size_2 < SHORT else _16si_s_Q2I_4194304_long
+        )(dom.uuid, dom.id, text_2, value.offset, value.size, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_block_peek_args", value)
 
@@ -6292,7 +6193,7 @@ def encode_remote_domain_block_peek_ret(value: RemoteDomainBlockPeekRet) -> byte
         size = len(value.buffer)
         if type(value) is not RemoteDomainBlockPeekRet:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, value.buffer)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(value.buffer)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_block_peek_ret", value)
 
@@ -6313,9 +6214,9 @@ def encode_remote_domain_block_resize_args(value: RemoteDomainBlockResizeArgs) -
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_QI_4194304.short[size_2] if size_2 < SHORT else _16si_s_QI_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.size, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_QI_4194304[size_2] if size_2 < SHORT else _16si_s_QI_4194304_long
+        )(dom.uuid, dom.id, text_2, value.size, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_block_resize_args", value)
 
@@ -6335,8 +6236,8 @@ def encode_remote_domain_get_blkio_parameters_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siiI_4194304.short[size] if size < SHORT else _s_16siiI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.nparams, value.flags
+        return (_s_16s2iI_4194304[size] if size < SHORT else _s_16s2iI_4194304_long)(
+            text, dom.uuid, dom.id, value.nparams, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_blkio_parameters_args", value)
@@ -6383,8 +6284,8 @@ def encode_remote_domain_set_blkio_parameters_args(
             raise Irregular
         return b"".join(
             (
-                (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-                    size, text, dom.uuid, dom.id, len(value.params)
+                (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+                    text, dom.uuid, dom.id, len(value.params)
                 ),
                 _encode_each_remote_typed_param(value.params),
                 _I(value.flags),
@@ -6407,9 +6308,7 @@ def encode_remote_domain_get_block_io_tune_args(value: RemoteDomainGetBlockIoTun
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            disk_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
-            )
+            disk_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if (
             type(value) is not RemoteDomainGetBlockIoTuneArgs
             or type(dom) is not RemoteNonnullDomain
@@ -6419,8 +6318,8 @@ def encode_remote_domain_get_block_io_tune_args(value: RemoteDomainGetBlockIoTun
             raise Irregular
         return b"".join(
             (
-                (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-                    size, text, dom.uuid, dom.id
+                (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+                    text, dom.uuid, dom.id
                 ),
                 disk_part,
                 _iI(value.nparams, value.flags),
@@ -6470,9 +6369,9 @@ def encode_remote_domain_set_block_io_tune_args(value: RemoteDomainSetBlockIoTun
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_16si_s_I_4194304.short[size_2] if size_2 < SHORT else _16si_s_I_4194304.long)(
-                    dom.uuid, dom.id, size_2, text_2, len(value.params)
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_16si_s_I_4194304[size_2] if size_2 < SHORT else _16si_s_I_4194304_long)(
+                    dom.uuid, dom.id, text_2, len(value.params)
                 ),
                 _encode_each_remote_typed_param(value.params),
                 _I(value.flags),
@@ -6502,9 +6401,9 @@ def encode_remote_domain_set_throttle_group_args(value: RemoteDomainSetThrottleG
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_16si_s_I_4194304.short[size_2] if size_2 < SHORT else _16si_s_I_4194304.long)(
-                    dom.uuid, dom.id, size_2, text_2, len(value.params)
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_16si_s_I_4194304[size_2] if size_2 < SHORT else _16si_s_I_4194304_long)(
+                    dom.uuid, dom.id, text_2, len(value.params)
                 ),
                 _encode_each_remote_typed_param(value.params),
                 _I(value.flags),
@@ -6527,9 +6426,7 @@ def encode_remote_domain_del_throttle_group_args(value: RemoteDomainDelThrottleG
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            group_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
-            )
+            group_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if (
             type(value) is not RemoteDomainDelThrottleGroupArgs
             or type(dom) is not RemoteNonnullDomain
@@ -6539,8 +6436,8 @@ def encode_remote_domain_del_throttle_group_args(value: RemoteDomainDelThrottleG
             raise Irregular
         return b"".join(
             (
-                (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-                    size, text, dom.uuid, dom.id
+                (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+                    text, dom.uuid, dom.id
                 ),
                 group_part,
                 _I(value.flags),
@@ -6568,9 +6465,9 @@ def encode_remote_domain_set_block_threshold_args(
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_QI_4194304.short[size_2] if size_2 < SHORT else _16si_s_QI_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.threshold, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_QI_4194304[size_2] if size_2 < SHORT else _16si_s_QI_4194304_long
+        )(dom.uuid, dom.id, text_2, value.threshold, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_set_block_threshold_args", value)
 
@@ -6591,9 +6488,9 @@ def encode_remote_domain_block_pull_args(value: RemoteDomainBlockPullArgs) -> by
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_QI_4194304.short[size_2] if size_2 < SHORT else _16si_s_QI_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.bandwidth, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_QI_4194304[size_2] if size_2 < SHORT else _16si_s_QI_4194304_long
+        )(dom.uuid, dom.id, text_2, value.bandwidth, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_block_pull_args", value)
 
@@ -6613,9 +6510,7 @@ def encode_remote_domain_block_rebase_args(value: RemoteDomainBlockRebaseArgs) -
             size_3 = len(text_3)
             if 0 in text_3:
                 raise Irregular
-            base_part = (_I_s_4194304.short[size_3] if size_3 < SHORT else _I_s_4194304.long)(
-                1, size_3, text_3
-            )
+            base_part = (_I_s_4194304[size_3] if size_3 < SHORT else _I_s_4194304_long)(1, text_3)
         if (
             type(value) is not RemoteDomainBlockRebaseArgs
             or type(dom) is not RemoteNonnullDomain
@@ -6626,9 +6521,9 @@ def encode_remote_domain_block_rebase_args(value: RemoteDomainBlockRebaseArgs) -
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_16si_s_4194304.short[size_2] if size_2 < SHORT else _16si_s_4194304.long)(
-                    dom.uuid, dom.id, size_2, text_2
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_16si_s_4194304[size_2] if size_2 < SHORT else _16si_s_4194304_long)(
+                    dom.uuid, dom.id, text_2
                 ),
                 base_part,
                 _QI(value.bandwidth, value.flags),
@@ -6653,9 +6548,7 @@ def encode_remote_domain_block_commit_args(value: RemoteDomainBlockCommitArgs) -
             size_3 = len(text_3)
             if 0 in text_3:
                 raise Irregular
-            base_part = (_I_s_4194304.short[size_3] if size_3 < SHORT else _I_s_4194304.long)(
-                1, size_3, text_3
-            )
+            base_part = (_I_s_4194304[size_3] if size_3 < SHORT else _I_s_4194304_long)(1, text_3)
         if value.top is None:
             top_part = ABSENT
         else:
@@ -6663,9 +6556,7 @@ def encode_remote_domain_block_commit_args(value: RemoteDomainBlockCommitArgs) -
             size_4 = len(text_4)
             if 0 in text_4:
                 raise Irregular
-            top_part = (_I_s_4194304.short[size_4] if size_4 < SHORT else _I_s_4194304.long)(
-                1, size_4, text_4
-            )
+            top_part = (_I_s_4194304[size_4] if size_4 < SHORT else _I_s_4194304_long)(1, text_4)
         if (
             type(value) is not RemoteDomainBlockCommitArgs
             or type(dom) is not RemoteNonnullDomain
@@ -6676,9 +6567,9 @@ def encode_remote_domain_block_commit_args(value: RemoteDomainBlockCommitArgs) -
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_16si_s_4194304.short[size_2] if size_2 < SHORT else _16si_s_4194304.long)(
-                    dom.uuid, dom.id, size_2, text_2
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_16si_s_4194304[size_2] if size_2 < SHORT else _16si_s_4194304_long)(
+                    dom.uuid, dom.id, text_2
                 ),
                 base_part,
                 top_part,
@@ -6712,12 +6603,12 @@ def encode_remote_domain_block_copy_args(value: RemoteDomainBlockCopyArgs) -> by
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_16si_s_4194304.short[size_2] if size_2 < SHORT else _16si_s_4194304.long)(
-                    dom.uuid, dom.id, size_2, text_2
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_16si_s_4194304[size_2] if size_2 < SHORT else _16si_s_4194304_long)(
+                    dom.uuid, dom.id, text_2
                 ),
-                (_s_I_4194304.short[size_3] if size_3 < SHORT else _s_I_4194304.long)(
-                    size_3, text_3, len(value.params)
+                (_s_I_4194304[size_3] if size_3 < SHORT else _s_I_4194304_long)(
+                    text_3, len(value.params)
                 ),
                 _encode_each_remote_typed_param(value.params),
                 _I(value.flags),
@@ -6743,9 +6634,9 @@ def encode_remote_domain_get_block_job_info_args(value: RemoteDomainGetBlockJobI
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_I_4194304.short[size_2] if size_2 < SHORT else _16si_s_I_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_I_4194304[size_2] if size_2 < SHORT else _16si_s_I_4194304_long
+        )(dom.uuid, dom.id, text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_block_job_info_args", value)
 
@@ -6755,7 +6646,7 @@ def encode_remote_domain_get_block_job_info_ret(value: RemoteDomainGetBlockJobIn
     try:
         if type(value) is not RemoteDomainGetBlockJobInfoRet:
             raise Irregular
-        return _iiQQQ(value.found, value.type, value.bandwidth, value.cur, value.end)
+        return _2i3Q(value.found, value.type, value.bandwidth, value.cur, value.end)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_block_job_info_ret", value)
 
@@ -6776,9 +6667,9 @@ def encode_remote_domain_block_job_set_speed_args(value: RemoteDomainBlockJobSet
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_QI_4194304.short[size_2] if size_2 < SHORT else _16si_s_QI_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.bandwidth, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_QI_4194304[size_2] if size_2 < SHORT else _16si_s_QI_4194304_long
+        )(dom.uuid, dom.id, text_2, value.bandwidth, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_block_job_set_speed_args", value)
 
@@ -6799,9 +6690,9 @@ def encode_remote_domain_block_job_abort_args(value: RemoteDomainBlockJobAbortAr
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_I_4194304.short[size_2] if size_2 < SHORT else _16si_s_I_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_I_4194304[size_2] if size_2 < SHORT else _16si_s_I_4194304_long
+        )(dom.uuid, dom.id, text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_block_job_abort_args", value)
 
@@ -6822,9 +6713,9 @@ def encode_remote_domain_interface_stats_args(value: RemoteDomainInterfaceStatsA
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_4194304.short[size_2] if size_2 < SHORT else _16si_s_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_4194304[size_2] if size_2 < SHORT else _16si_s_4194304_long
+        )(dom.uuid, dom.id, text_2)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_interface_stats_args", value)
 
@@ -6866,9 +6757,9 @@ def encode_remote_domain_get_interface_parameters_args(
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_iI_4194304.short[size_2] if size_2 < SHORT else _16si_s_iI_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.nparams, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_iI_4194304[size_2] if size_2 < SHORT else _16si_s_iI_4194304_long
+        )(dom.uuid, dom.id, text_2, value.nparams, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_interface_parameters_args", value)
 
@@ -6917,9 +6808,9 @@ def encode_remote_domain_set_interface_parameters_args(
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_16si_s_I_4194304.short[size_2] if size_2 < SHORT else _16si_s_I_4194304.long)(
-                    dom.uuid, dom.id, size_2, text_2, len(value.params)
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_16si_s_I_4194304[size_2] if size_2 < SHORT else _16si_s_I_4194304_long)(
+                    dom.uuid, dom.id, text_2, len(value.params)
                 ),
                 _encode_each_remote_typed_param(value.params),
                 _I(value.flags),
@@ -6936,8 +6827,8 @@ def encode_remote_domain_ip_addr(value: RemoteDomainIpAddr) -> bytes:
         size = len(text)
         if type(value) is not RemoteDomainIpAddr or 0 in text:
             raise Irregular
-        return (_i_s_I_4194304.short[size] if size < SHORT else _i_s_I_4194304.long)(
-            value.type, size, text, value.prefix
+        return (_i_s_I_4194304[size] if size < SHORT else _i_s_I_4194304_long)(
+            value.type, text, value.prefix
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_ip_addr", value)
@@ -6955,9 +6846,7 @@ def encode_remote_domain_interface(value: RemoteDomainInterface) -> bytes:
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            hwaddr_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
-            )
+            hwaddr_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if (
             type(value) is not RemoteDomainInterface
             or 0 in text
@@ -6967,7 +6856,7 @@ def encode_remote_domain_interface(value: RemoteDomainInterface) -> bytes:
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
                 hwaddr_part,
                 _I(len(value.addrs)),
                 _encode_each_remote_domain_ip_addr(value.addrs),
@@ -6992,8 +6881,8 @@ def encode_remote_domain_interface_addresses_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siII_4194304.short[size] if size < SHORT else _s_16siII_4194304.long)(
-            size, text, dom.uuid, dom.id, value.source, value.flags
+        return (_s_16si2I_4194304[size] if size < SHORT else _s_16si2I_4194304_long)(
+            text, dom.uuid, dom.id, value.source, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_interface_addresses_args", value)
@@ -7026,8 +6915,8 @@ def encode_remote_domain_open_console_args(value: RemoteDomainOpenConsoleArgs) -
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            dev_name_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
+            dev_name_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(
+                1, text_2
             )
         if (
             type(value) is not RemoteDomainOpenConsoleArgs
@@ -7038,8 +6927,8 @@ def encode_remote_domain_open_console_args(value: RemoteDomainOpenConsoleArgs) -
             raise Irregular
         return b"".join(
             (
-                (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-                    size, text, dom.uuid, dom.id
+                (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+                    text, dom.uuid, dom.id
                 ),
                 dev_name_part,
                 _I(value.flags),
@@ -7062,9 +6951,7 @@ def encode_remote_domain_open_channel_args(value: RemoteDomainOpenChannelArgs) -
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            name_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
-            )
+            name_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if (
             type(value) is not RemoteDomainOpenChannelArgs
             or type(dom) is not RemoteNonnullDomain
@@ -7074,8 +6961,8 @@ def encode_remote_domain_open_channel_args(value: RemoteDomainOpenChannelArgs) -
             raise Irregular
         return b"".join(
             (
-                (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-                    size, text, dom.uuid, dom.id
+                (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+                    text, dom.uuid, dom.id
                 ),
                 name_part,
                 _I(value.flags),
@@ -7098,8 +6985,8 @@ def encode_remote_domain_open_graphics_args(value: RemoteDomainOpenGraphicsArgs)
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siII_4194304.short[size] if size < SHORT else _s_16siII_4194304.long)(
-            size, text, dom.uuid, dom.id, value.idx, value.flags
+        return (_s_16si2I_4194304[size] if size < SHORT else _s_16si2I_4194304_long)(
+            text, dom.uuid, dom.id, value.idx, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_open_graphics_args", value)
@@ -7118,8 +7005,8 @@ def encode_remote_domain_open_graphics_fd_args(value: RemoteDomainOpenGraphicsFd
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siII_4194304.short[size] if size < SHORT else _s_16siII_4194304.long)(
-            size, text, dom.uuid, dom.id, value.idx, value.flags
+        return (_s_16si2I_4194304[size] if size < SHORT else _s_16si2I_4194304_long)(
+            text, dom.uuid, dom.id, value.idx, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_open_graphics_fd_args", value)
@@ -7138,8 +7025,8 @@ def encode_remote_domain_graphics_reload_args(value: RemoteDomainGraphicsReloadA
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siII_4194304.short[size] if size < SHORT else _s_16siII_4194304.long)(
-            size, text, dom.uuid, dom.id, value.type, value.flags
+        return (_s_16si2I_4194304[size] if size < SHORT else _s_16si2I_4194304_long)(
+            text, dom.uuid, dom.id, value.type, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_graphics_reload_args", value)
@@ -7158,8 +7045,8 @@ def encode_remote_domain_screenshot_args(value: RemoteDomainScreenshotArgs) -> b
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siII_4194304.short[size] if size < SHORT else _s_16siII_4194304.long)(
-            size, text, dom.uuid, dom.id, value.screen, value.flags
+        return (_s_16si2I_4194304[size] if size < SHORT else _s_16si2I_4194304_long)(
+            text, dom.uuid, dom.id, value.screen, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_screenshot_args", value)
@@ -7175,9 +7062,7 @@ def encode_remote_domain_screenshot_ret(value: RemoteDomainScreenshotRet) -> byt
             size = len(text)
             if 0 in text:
                 raise Irregular
-            mime_part = (_I_s_4194304.short[size] if size < SHORT else _I_s_4194304.long)(
-                1, size, text
-            )
+            mime_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
         if type(value) is not RemoteDomainScreenshotRet:
             raise Irregular
         return mime_part
@@ -7202,8 +7087,8 @@ def encode_remote_domain_send_key_args(value: RemoteDomainSendKeyArgs) -> bytes:
             raise Irregular
         return b"".join(
             (
-                (_s_16siIII_4194304.short[size] if size < SHORT else _s_16siIII_4194304.long)(
-                    size, text, dom.uuid, dom.id, value.codeset, value.holdtime, len(value.keycodes)
+                (_s_16si3I_4194304[size] if size < SHORT else _s_16si3I_4194304_long)(
+                    text, dom.uuid, dom.id, value.codeset, value.holdtime, len(value.keycodes)
                 ),
                 pack(f">{len(value.keycodes)}I", *value.keycodes),
                 _I(value.flags),
@@ -7226,8 +7111,8 @@ def encode_remote_domain_inject_nmi_args(value: RemoteDomainInjectNmiArgs) -> by
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_inject_nmi_args", value)
@@ -7246,8 +7131,8 @@ def encode_remote_domain_get_job_info_args(value: RemoteDomainGetJobInfoArgs) ->
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_job_info_args", value)
@@ -7289,8 +7174,8 @@ def encode_remote_domain_get_job_stats_args(value: RemoteDomainGetJobStatsArgs) 
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_job_stats_args", value)
@@ -7323,8 +7208,8 @@ def encode_remote_domain_abort_job_args(value: RemoteDomainAbortJobArgs) -> byte
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_abort_job_args", value)
@@ -7343,8 +7228,8 @@ def encode_remote_domain_abort_job_flags_args(value: RemoteDomainAbortJobFlagsAr
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_abort_job_flags_args", value)
@@ -7363,9 +7248,7 @@ def encode_remote_domain_migrate_begin3_args(value: RemoteDomainMigrateBegin3Arg
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            xmlin_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
-            )
+            xmlin_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if value.dname is None:
             dname_part = ABSENT
         else:
@@ -7373,9 +7256,7 @@ def encode_remote_domain_migrate_begin3_args(value: RemoteDomainMigrateBegin3Arg
             size_3 = len(text_3)
             if 0 in text_3:
                 raise Irregular
-            dname_part = (_I_s_4194304.short[size_3] if size_3 < SHORT else _I_s_4194304.long)(
-                1, size_3, text_3
-            )
+            dname_part = (_I_s_4194304[size_3] if size_3 < SHORT else _I_s_4194304_long)(1, text_3)
         if (
             type(value) is not RemoteDomainMigrateBegin3Args
             or type(dom) is not RemoteNonnullDomain
@@ -7385,8 +7266,8 @@ def encode_remote_domain_migrate_begin3_args(value: RemoteDomainMigrateBegin3Arg
             raise Irregular
         return b"".join(
             (
-                (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-                    size, text, dom.uuid, dom.id
+                (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+                    text, dom.uuid, dom.id
                 ),
                 xmlin_part,
                 _Q(value.flags),
@@ -7406,9 +7287,9 @@ def encode_remote_domain_migrate_begin3_ret(value: RemoteDomainMigrateBegin3Ret)
         size_2 = len(text)
         if type(value) is not RemoteDomainMigrateBegin3Ret or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(
-            size, value.cookie_out
-        ) + (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(size_2, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(value.cookie_out) + (
+            _s_4194304[size_2] if size_2 < SHORT else _s_4194304_long
+        )(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_migrate_begin3_ret", value)
 
@@ -7424,9 +7305,7 @@ def encode_remote_domain_migrate_prepare3_args(value: RemoteDomainMigratePrepare
             size_2 = len(text)
             if 0 in text:
                 raise Irregular
-            uri_in_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text
-            )
+            uri_in_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text)
         if value.dname is None:
             dname_part = ABSENT
         else:
@@ -7434,23 +7313,19 @@ def encode_remote_domain_migrate_prepare3_args(value: RemoteDomainMigratePrepare
             size_3 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            dname_part = (_I_s_4194304.short[size_3] if size_3 < SHORT else _I_s_4194304.long)(
-                1, size_3, text_2
-            )
+            dname_part = (_I_s_4194304[size_3] if size_3 < SHORT else _I_s_4194304_long)(1, text_2)
         text_3 = value.dom_xml.encode()
         size_4 = len(text_3)
         if type(value) is not RemoteDomainMigratePrepare3Args or 0 in text_3:
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(
-                    size, value.cookie_in
-                ),
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(value.cookie_in),
                 uri_in_part,
                 _Q(value.flags),
                 dname_part,
-                (_Q_s_4194304.short[size_4] if size_4 < SHORT else _Q_s_4194304.long)(
-                    value.resource, size_4, text_3
+                (_Q_s_4194304[size_4] if size_4 < SHORT else _Q_s_4194304_long)(
+                    value.resource, text_3
                 ),
             )
         )
@@ -7469,13 +7344,11 @@ def encode_remote_domain_migrate_prepare3_ret(value: RemoteDomainMigratePrepare3
             size_2 = len(text)
             if 0 in text:
                 raise Irregular
-            uri_out_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text
-            )
+            uri_out_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text)
         if type(value) is not RemoteDomainMigratePrepare3Ret:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(
-            size, value.cookie_out
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(
+            value.cookie_out
         ) + uri_out_part
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_migrate_prepare3_ret", value)
@@ -7494,21 +7367,19 @@ def encode_remote_domain_migrate_prepare_tunnel3_args(
             size_2 = len(text)
             if 0 in text:
                 raise Irregular
-            dname_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text
-            )
+            dname_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text)
         text_2 = value.dom_xml.encode()
         size_3 = len(text_2)
         if type(value) is not RemoteDomainMigratePrepareTunnel3Args or 0 in text_2:
             raise Irregular
         return b"".join(
             (
-                (_s_Q_4194304.short[size] if size < SHORT else _s_Q_4194304.long)(
-                    size, value.cookie_in, value.flags
+                (_s_Q_4194304[size] if size < SHORT else _s_Q_4194304_long)(
+                    value.cookie_in, value.flags
                 ),
                 dname_part,
-                (_Q_s_4194304.short[size_3] if size_3 < SHORT else _Q_s_4194304.long)(
-                    value.resource, size_3, text_2
+                (_Q_s_4194304[size_3] if size_3 < SHORT else _Q_s_4194304_long)(
+                    value.resource, text_2
                 ),
             )
         )
@@ -7524,7 +7395,7 @@ def encode_remote_domain_migrate_prepare_tunnel3_ret(
         size = len(value.cookie_out)
         if type(value) is not RemoteDomainMigratePrepareTunnel3Ret:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, value.cookie_out)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(value.cookie_out)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_migrate_prepare_tunnel3_ret", value)
 
@@ -7542,9 +7413,7 @@ def encode_remote_domain_migrate_perform3_args(value: RemoteDomainMigratePerform
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            xmlin_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
-            )
+            xmlin_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         size_3 = len(value.cookie_in)
         if value.dconnuri is None:
             dconnuri_part = ABSENT
@@ -7553,8 +7422,8 @@ def encode_remote_domain_migrate_perform3_args(value: RemoteDomainMigratePerform
             size_4 = len(text_3)
             if 0 in text_3:
                 raise Irregular
-            dconnuri_part = (_I_s_4194304.short[size_4] if size_4 < SHORT else _I_s_4194304.long)(
-                1, size_4, text_3
+            dconnuri_part = (_I_s_4194304[size_4] if size_4 < SHORT else _I_s_4194304_long)(
+                1, text_3
             )
         if value.uri is None:
             uri_part = ABSENT
@@ -7563,9 +7432,7 @@ def encode_remote_domain_migrate_perform3_args(value: RemoteDomainMigratePerform
             size_5 = len(text_4)
             if 0 in text_4:
                 raise Irregular
-            uri_part = (_I_s_4194304.short[size_5] if size_5 < SHORT else _I_s_4194304.long)(
-                1, size_5, text_4
-            )
+            uri_part = (_I_s_4194304[size_5] if size_5 < SHORT else _I_s_4194304_long)(1, text_4)
         if value.dname is None:
             dname_part = ABSENT
         else:
@@ -7573,9 +7440,7 @@ def encode_remote_domain_migrate_perform3_args(value: RemoteDomainMigratePerform
             size_6 = len(text_5)
             if 0 in text_5:
                 raise Irregular
-            dname_part = (_I_s_4194304.short[size_6] if size_6 < SHORT else _I_s_4194304.long)(
-                1, size_6, text_5
-            )
+            dname_part = (_I_s_4194304[size_6] if size_6 < SHORT else _I_s_4194304_long)(1, text_5)
         if (
             type(value) is not RemoteDomainMigratePerform3Args
             or type(dom) is not RemoteNonnullDomain
@@ -7585,13 +7450,11 @@ def encode_remote_domain_migrate_perform3_args(value: RemoteDomainMigratePerform
             raise Irregular
         return b"".join(
             (
-                (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-                    size, text, dom.uuid, dom.id
+                (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+                    text, dom.uuid, dom.id
                 ),
                 xmlin_part,
-                (_s_4194304.short[size_3] if size_3 < SHORT else _s_4194304.long)(
-                    size_3, value.cookie_in
-                ),
+                (_s_4194304[size_3] if size_3 < SHORT else _s_4194304_long)(value.cookie_in),
                 dconnuri_part,
                 uri_part,
                 _Q(value.flags),
@@ -7609,7 +7472,7 @@ def encode_remote_domain_migrate_perform3_ret(value: RemoteDomainMigratePerform3
         size = len(value.cookie_out)
         if type(value) is not RemoteDomainMigratePerform3Ret:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, value.cookie_out)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(value.cookie_out)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_migrate_perform3_ret", value)
 
@@ -7627,8 +7490,8 @@ def encode_remote_domain_migrate_finish3_args(value: RemoteDomainMigrateFinish3A
             size_3 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            dconnuri_part = (_I_s_4194304.short[size_3] if size_3 < SHORT else _I_s_4194304.long)(
-                1, size_3, text_2
+            dconnuri_part = (_I_s_4194304[size_3] if size_3 < SHORT else _I_s_4194304_long)(
+                1, text_2
             )
         if value.uri is None:
             uri_part = ABSENT
@@ -7637,17 +7500,13 @@ def encode_remote_domain_migrate_finish3_args(value: RemoteDomainMigrateFinish3A
             size_4 = len(text_3)
             if 0 in text_3:
                 raise Irregular
-            uri_part = (_I_s_4194304.short[size_4] if size_4 < SHORT else _I_s_4194304.long)(
-                1, size_4, text_3
-            )
+            uri_part = (_I_s_4194304[size_4] if size_4 < SHORT else _I_s_4194304_long)(1, text_3)
         if type(value) is not RemoteDomainMigrateFinish3Args or 0 in text:
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(
-                    size_2, value.cookie_in
-                ),
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_s_4194304[size_2] if size_2 < SHORT else _s_4194304_long)(value.cookie_in),
                 dconnuri_part,
                 uri_part,
                 _Qi(value.flags, value.cancelled),
@@ -7671,9 +7530,9 @@ def encode_remote_domain_migrate_finish3_ret(value: RemoteDomainMigrateFinish3Re
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_4194304.short[size_2] if size_2 < SHORT else _16si_s_4194304.long
-        )(dom.uuid, dom.id, size_2, value.cookie_out)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_4194304[size_2] if size_2 < SHORT else _16si_s_4194304_long
+        )(dom.uuid, dom.id, value.cookie_out)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_migrate_finish3_ret", value)
 
@@ -7692,9 +7551,9 @@ def encode_remote_domain_migrate_confirm3_args(value: RemoteDomainMigrateConfirm
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_Qi_4194304.short[size_2] if size_2 < SHORT else _16si_s_Qi_4194304.long
-        )(dom.uuid, dom.id, size_2, value.cookie_in, value.flags, value.cancelled)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_Qi_4194304[size_2] if size_2 < SHORT else _16si_s_Qi_4194304_long
+        )(dom.uuid, dom.id, value.cookie_in, value.flags, value.cancelled)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_migrate_confirm3_args", value)
 
@@ -7718,8 +7577,8 @@ def encode_remote_domain_migrate_begin3_params_args(
             raise Irregular
         return b"".join(
             (
-                (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-                    size, text, dom.uuid, dom.id, len(value.params)
+                (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+                    text, dom.uuid, dom.id, len(value.params)
                 ),
                 _encode_each_remote_typed_param(value.params),
                 _I(value.flags),
@@ -7739,9 +7598,9 @@ def encode_remote_domain_migrate_begin3_params_ret(
         size_2 = len(text)
         if type(value) is not RemoteDomainMigrateBegin3ParamsRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(
-            size, value.cookie_out
-        ) + (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(size_2, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(value.cookie_out) + (
+            _s_4194304[size_2] if size_2 < SHORT else _s_4194304_long
+        )(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_migrate_begin3_params_ret", value)
 
@@ -7762,8 +7621,8 @@ def encode_remote_domain_migrate_prepare3_params_args(
             (
                 _I(len(value.params)),
                 _encode_each_remote_typed_param(value.params),
-                (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-                    size, value.cookie_in, value.flags
+                (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(
+                    value.cookie_in, value.flags
                 ),
             )
         )
@@ -7784,13 +7643,11 @@ def encode_remote_domain_migrate_prepare3_params_ret(
             size_2 = len(text)
             if 0 in text:
                 raise Irregular
-            uri_out_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text
-            )
+            uri_out_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text)
         if type(value) is not RemoteDomainMigratePrepare3ParamsRet:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(
-            size, value.cookie_out
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(
+            value.cookie_out
         ) + uri_out_part
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_migrate_prepare3_params_ret", value)
@@ -7812,8 +7669,8 @@ def encode_remote_domain_migrate_prepare_tunnel3_params_args(
             (
                 _I(len(value.params)),
                 _encode_each_remote_typed_param(value.params),
-                (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-                    size, value.cookie_in, value.flags
+                (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(
+                    value.cookie_in, value.flags
                 ),
             )
         )
@@ -7829,7 +7686,7 @@ def encode_remote_domain_migrate_prepare_tunnel3_params_ret(
         size = len(value.cookie_out)
         if type(value) is not RemoteDomainMigratePrepareTunnel3ParamsRet:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, value.cookie_out)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(value.cookie_out)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_migrate_prepare_tunnel3_params_ret", value)
 
@@ -7849,8 +7706,8 @@ def encode_remote_domain_migrate_perform3_params_args(
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            dconnuri_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
+            dconnuri_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(
+                1, text_2
             )
         size_3 = len(value.cookie_in)
         if (
@@ -7864,14 +7721,14 @@ def encode_remote_domain_migrate_perform3_params_args(
             raise Irregular
         return b"".join(
             (
-                (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-                    size, text, dom.uuid, dom.id
+                (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+                    text, dom.uuid, dom.id
                 ),
                 dconnuri_part,
                 _I(len(value.params)),
                 _encode_each_remote_typed_param(value.params),
-                (_s_I_4194304.short[size_3] if size_3 < SHORT else _s_I_4194304.long)(
-                    size_3, value.cookie_in, value.flags
+                (_s_I_4194304[size_3] if size_3 < SHORT else _s_I_4194304_long)(
+                    value.cookie_in, value.flags
                 ),
             )
         )
@@ -7887,7 +7744,7 @@ def encode_remote_domain_migrate_perform3_params_ret(
         size = len(value.cookie_out)
         if type(value) is not RemoteDomainMigratePerform3ParamsRet:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, value.cookie_out)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(value.cookie_out)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_migrate_perform3_params_ret", value)
 
@@ -7908,8 +7765,8 @@ def encode_remote_domain_migrate_finish3_params_args(
             (
                 _I(len(value.params)),
                 _encode_each_remote_typed_param(value.params),
-                (_s_Ii_4194304.short[size] if size < SHORT else _s_Ii_4194304.long)(
-                    size, value.cookie_in, value.flags, value.cancelled
+                (_s_Ii_4194304[size] if size < SHORT else _s_Ii_4194304_long)(
+                    value.cookie_in, value.flags, value.cancelled
                 ),
             )
         )
@@ -7933,9 +7790,9 @@ def encode_remote_domain_migrate_finish3_params_ret(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_4194304.short[size_2] if size_2 < SHORT else _16si_s_4194304.long
-        )(dom.uuid, dom.id, size_2, value.cookie_out)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_4194304[size_2] if size_2 < SHORT else _16si_s_4194304_long
+        )(dom.uuid, dom.id, value.cookie_out)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_migrate_finish3_params_ret", value)
 
@@ -7960,12 +7817,12 @@ def encode_remote_domain_migrate_confirm3_params_args(
             raise Irregular
         return b"".join(
             (
-                (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-                    size, text, dom.uuid, dom.id, len(value.params)
+                (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+                    text, dom.uuid, dom.id, len(value.params)
                 ),
                 _encode_each_remote_typed_param(value.params),
-                (_s_Ii_4194304.short[size_2] if size_2 < SHORT else _s_Ii_4194304.long)(
-                    size_2, value.cookie_in, value.flags, value.cancelled
+                (_s_Ii_4194304[size_2] if size_2 < SHORT else _s_Ii_4194304_long)(
+                    value.cookie_in, value.flags, value.cancelled
                 ),
             )
         )
@@ -7983,9 +7840,7 @@ def encode_remote_domain_migrate_prepare_args(value: RemoteDomainMigratePrepareA
             size = len(text)
             if 0 in text:
                 raise Irregular
-            uri_in_part = (_I_s_4194304.short[size] if size < SHORT else _I_s_4194304.long)(
-                1, size, text
-            )
+            uri_in_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
         if value.dname is None:
             dname_part = ABSENT
         else:
@@ -7993,9 +7848,7 @@ def encode_remote_domain_migrate_prepare_args(value: RemoteDomainMigratePrepareA
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            dname_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
-            )
+            dname_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if type(value) is not RemoteDomainMigratePrepareArgs:
             raise Irregular
         return b"".join((uri_in_part, _Q(value.flags), dname_part, _Q(value.resource)))
@@ -8014,14 +7867,10 @@ def encode_remote_domain_migrate_prepare_ret(value: RemoteDomainMigratePrepareRe
             size_2 = len(text)
             if 0 in text:
                 raise Irregular
-            uri_out_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text
-            )
+            uri_out_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text)
         if type(value) is not RemoteDomainMigratePrepareRet:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(
-            size, value.cookie
-        ) + uri_out_part
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(value.cookie) + uri_out_part
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_migrate_prepare_ret", value)
 
@@ -8042,9 +7891,7 @@ def encode_remote_domain_migrate_perform_args(value: RemoteDomainMigratePerformA
             size_4 = len(text_3)
             if 0 in text_3:
                 raise Irregular
-            dname_part = (_I_s_4194304.short[size_4] if size_4 < SHORT else _I_s_4194304.long)(
-                1, size_4, text_3
-            )
+            dname_part = (_I_s_4194304[size_4] if size_4 < SHORT else _I_s_4194304_long)(1, text_3)
         if (
             type(value) is not RemoteDomainMigratePerformArgs
             or type(dom) is not RemoteNonnullDomain
@@ -8055,12 +7902,12 @@ def encode_remote_domain_migrate_perform_args(value: RemoteDomainMigratePerformA
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_16si_s_4194304.short[size_2] if size_2 < SHORT else _16si_s_4194304.long)(
-                    dom.uuid, dom.id, size_2, value.cookie
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_16si_s_4194304[size_2] if size_2 < SHORT else _16si_s_4194304_long)(
+                    dom.uuid, dom.id, value.cookie
                 ),
-                (_s_Q_4194304.short[size_3] if size_3 < SHORT else _s_Q_4194304.long)(
-                    size_3, text_2, value.flags
+                (_s_Q_4194304[size_3] if size_3 < SHORT else _s_Q_4194304_long)(
+                    text_2, value.flags
                 ),
                 dname_part,
                 _Q(value.resource),
@@ -8082,12 +7929,10 @@ def encode_remote_domain_migrate_finish_args(value: RemoteDomainMigrateFinishArg
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(
-                    size_2, value.cookie
-                ),
-                (_s_Q_4194304.short[size_3] if size_3 < SHORT else _s_Q_4194304.long)(
-                    size_3, text_2, value.flags
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_s_4194304[size_2] if size_2 < SHORT else _s_4194304_long)(value.cookie),
+                (_s_Q_4194304[size_3] if size_3 < SHORT else _s_Q_4194304_long)(
+                    text_2, value.flags
                 ),
             )
         )
@@ -8108,8 +7953,8 @@ def encode_remote_domain_migrate_finish_ret(value: RemoteDomainMigrateFinishRet)
             or len(ddom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, ddom.uuid, ddom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, ddom.uuid, ddom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_migrate_finish_ret", value)
@@ -8125,9 +7970,7 @@ def encode_remote_domain_migrate_prepare2_args(value: RemoteDomainMigratePrepare
             size = len(text)
             if 0 in text:
                 raise Irregular
-            uri_in_part = (_I_s_4194304.short[size] if size < SHORT else _I_s_4194304.long)(
-                1, size, text
-            )
+            uri_in_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
         if value.dname is None:
             dname_part = ABSENT
         else:
@@ -8135,9 +7978,7 @@ def encode_remote_domain_migrate_prepare2_args(value: RemoteDomainMigratePrepare
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            dname_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
-            )
+            dname_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         text_3 = value.dom_xml.encode()
         size_3 = len(text_3)
         if type(value) is not RemoteDomainMigratePrepare2Args or 0 in text_3:
@@ -8147,8 +7988,8 @@ def encode_remote_domain_migrate_prepare2_args(value: RemoteDomainMigratePrepare
                 uri_in_part,
                 _Q(value.flags),
                 dname_part,
-                (_Q_s_4194304.short[size_3] if size_3 < SHORT else _Q_s_4194304.long)(
-                    value.resource, size_3, text_3
+                (_Q_s_4194304[size_3] if size_3 < SHORT else _Q_s_4194304_long)(
+                    value.resource, text_3
                 ),
             )
         )
@@ -8167,14 +8008,10 @@ def encode_remote_domain_migrate_prepare2_ret(value: RemoteDomainMigratePrepare2
             size_2 = len(text)
             if 0 in text:
                 raise Irregular
-            uri_out_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text
-            )
+            uri_out_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text)
         if type(value) is not RemoteDomainMigratePrepare2Ret:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(
-            size, value.cookie
-        ) + uri_out_part
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(value.cookie) + uri_out_part
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_migrate_prepare2_ret", value)
 
@@ -8191,12 +8028,10 @@ def encode_remote_domain_migrate_finish2_args(value: RemoteDomainMigrateFinish2A
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(
-                    size_2, value.cookie
-                ),
-                (_s_Qi_4194304.short[size_3] if size_3 < SHORT else _s_Qi_4194304.long)(
-                    size_3, text_2, value.flags, value.retcode
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_s_4194304[size_2] if size_2 < SHORT else _s_4194304_long)(value.cookie),
+                (_s_Qi_4194304[size_3] if size_3 < SHORT else _s_Qi_4194304_long)(
+                    text_2, value.flags, value.retcode
                 ),
             )
         )
@@ -8217,8 +8052,8 @@ def encode_remote_domain_migrate_finish2_ret(value: RemoteDomainMigrateFinish2Re
             or len(ddom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, ddom.uuid, ddom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, ddom.uuid, ddom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_migrate_finish2_ret", value)
@@ -8236,9 +8071,7 @@ def encode_remote_domain_migrate_prepare_tunnel_args(
             size = len(text)
             if 0 in text:
                 raise Irregular
-            dname_part = (_I_s_4194304.short[size] if size < SHORT else _I_s_4194304.long)(
-                1, size, text
-            )
+            dname_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
         text_2 = value.dom_xml.encode()
         size_2 = len(text_2)
         if type(value) is not RemoteDomainMigratePrepareTunnelArgs or 0 in text_2:
@@ -8247,8 +8080,8 @@ def encode_remote_domain_migrate_prepare_tunnel_args(
             (
                 _Q(value.flags),
                 dname_part,
-                (_Q_s_4194304.short[size_2] if size_2 < SHORT else _Q_s_4194304.long)(
-                    value.resource, size_2, text_2
+                (_Q_s_4194304[size_2] if size_2 < SHORT else _Q_s_4194304_long)(
+                    value.resource, text_2
                 ),
             )
         )
@@ -8271,8 +8104,8 @@ def encode_remote_domain_migrate_get_max_downtime_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_migrate_get_max_downtime_args", value)
@@ -8305,8 +8138,8 @@ def encode_remote_domain_migrate_set_max_downtime_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siQI_4194304.short[size] if size < SHORT else _s_16siQI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.downtime, value.flags
+        return (_s_16siQI_4194304[size] if size < SHORT else _s_16siQI_4194304_long)(
+            text, dom.uuid, dom.id, value.downtime, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_migrate_set_max_downtime_args", value)
@@ -8327,8 +8160,8 @@ def encode_remote_domain_migrate_get_max_speed_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_migrate_get_max_speed_args", value)
@@ -8361,8 +8194,8 @@ def encode_remote_domain_migrate_set_max_speed_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siQI_4194304.short[size] if size < SHORT else _s_16siQI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.bandwidth, value.flags
+        return (_s_16siQI_4194304[size] if size < SHORT else _s_16siQI_4194304_long)(
+            text, dom.uuid, dom.id, value.bandwidth, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_migrate_set_max_speed_args", value)
@@ -8383,8 +8216,8 @@ def encode_remote_domain_migrate_get_compression_cache_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_migrate_get_compression_cache_args", value)
@@ -8417,8 +8250,8 @@ def encode_remote_domain_migrate_set_compression_cache_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siQI_4194304.short[size] if size < SHORT else _s_16siQI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.cache_size, value.flags
+        return (_s_16siQI_4194304[size] if size < SHORT else _s_16siQI_4194304_long)(
+            text, dom.uuid, dom.id, value.cache_size, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_migrate_set_compression_cache_args", value)
@@ -8439,8 +8272,8 @@ def encode_remote_domain_migrate_start_post_copy_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_migrate_start_post_copy_args", value)
@@ -8464,9 +8297,9 @@ def encode_remote_domain_snapshot_create_xml_args(
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_I_4194304.short[size_2] if size_2 < SHORT else _16si_s_I_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_I_4194304[size_2] if size_2 < SHORT else _16si_s_I_4194304_long
+        )(dom.uuid, dom.id, text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_snapshot_create_xml_args", value)
 
@@ -8489,9 +8322,9 @@ def encode_remote_domain_snapshot_create_xml_ret(value: RemoteDomainSnapshotCrea
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_16si_4194304.short[size_2] if size_2 < SHORT else _s_16si_4194304.long
-        )(size_2, text_2, dom.uuid, dom.id)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_16si_4194304[size_2] if size_2 < SHORT else _s_16si_4194304_long
+        )(text_2, dom.uuid, dom.id)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_snapshot_create_xml_ret", value)
 
@@ -8516,9 +8349,9 @@ def encode_remote_domain_snapshot_get_xml_desc_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_16siI_4194304.short[size_2] if size_2 < SHORT else _s_16siI_4194304.long
-        )(size_2, text_2, dom.uuid, dom.id, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_16siI_4194304[size_2] if size_2 < SHORT else _s_16siI_4194304_long
+        )(text_2, dom.uuid, dom.id, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_snapshot_get_xml_desc_args", value)
 
@@ -8532,7 +8365,7 @@ def encode_remote_domain_snapshot_get_xml_desc_ret(
         size = len(text)
         if type(value) is not RemoteDomainSnapshotGetXmlDescRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_snapshot_get_xml_desc_ret", value)
 
@@ -8550,8 +8383,8 @@ def encode_remote_domain_list_all_snapshots_args(value: RemoteDomainListAllSnaps
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siiI_4194304.short[size] if size < SHORT else _s_16siiI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.need_results, value.flags
+        return (_s_16s2iI_4194304[size] if size < SHORT else _s_16s2iI_4194304_long)(
+            text, dom.uuid, dom.id, value.need_results, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_list_all_snapshots_args", value)
@@ -8597,9 +8430,9 @@ def encode_remote_domain_snapshot_list_all_children_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_16siiI_4194304.short[size_2] if size_2 < SHORT else _s_16siiI_4194304.long
-        )(size_2, text_2, dom.uuid, dom.id, value.need_results, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_16s2iI_4194304[size_2] if size_2 < SHORT else _s_16s2iI_4194304_long
+        )(text_2, dom.uuid, dom.id, value.need_results, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_snapshot_list_all_children_args", value)
 
@@ -8639,8 +8472,8 @@ def encode_remote_domain_snapshot_num_args(value: RemoteDomainSnapshotNumArgs) -
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_snapshot_num_args", value)
@@ -8671,8 +8504,8 @@ def encode_remote_domain_snapshot_list_names_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siiI_4194304.short[size] if size < SHORT else _s_16siiI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.maxnames, value.flags
+        return (_s_16s2iI_4194304[size] if size < SHORT else _s_16s2iI_4194304_long)(
+            text, dom.uuid, dom.id, value.maxnames, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_snapshot_list_names_args", value)
@@ -8712,9 +8545,9 @@ def encode_remote_domain_snapshot_num_children_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_16siI_4194304.short[size_2] if size_2 < SHORT else _s_16siI_4194304.long
-        )(size_2, text_2, dom.uuid, dom.id, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_16siI_4194304[size_2] if size_2 < SHORT else _s_16siI_4194304_long
+        )(text_2, dom.uuid, dom.id, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_snapshot_num_children_args", value)
 
@@ -8751,9 +8584,9 @@ def encode_remote_domain_snapshot_list_children_names_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_16siiI_4194304.short[size_2] if size_2 < SHORT else _s_16siiI_4194304.long
-        )(size_2, text_2, dom.uuid, dom.id, value.maxnames, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_16s2iI_4194304[size_2] if size_2 < SHORT else _s_16s2iI_4194304_long
+        )(text_2, dom.uuid, dom.id, value.maxnames, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_snapshot_list_children_names_args", value)
 
@@ -8792,9 +8625,9 @@ def encode_remote_domain_snapshot_lookup_by_name_args(
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_I_4194304.short[size_2] if size_2 < SHORT else _16si_s_I_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_I_4194304[size_2] if size_2 < SHORT else _16si_s_I_4194304_long
+        )(dom.uuid, dom.id, text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_snapshot_lookup_by_name_args", value)
 
@@ -8819,9 +8652,9 @@ def encode_remote_domain_snapshot_lookup_by_name_ret(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_16si_4194304.short[size_2] if size_2 < SHORT else _s_16si_4194304.long
-        )(size_2, text_2, dom.uuid, dom.id)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_16si_4194304[size_2] if size_2 < SHORT else _s_16si_4194304_long
+        )(text_2, dom.uuid, dom.id)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_snapshot_lookup_by_name_ret", value)
 
@@ -8841,8 +8674,8 @@ def encode_remote_domain_has_current_snapshot_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_has_current_snapshot_args", value)
@@ -8873,8 +8706,8 @@ def encode_remote_domain_snapshot_current_args(value: RemoteDomainSnapshotCurren
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_snapshot_current_args", value)
@@ -8898,9 +8731,9 @@ def encode_remote_domain_snapshot_current_ret(value: RemoteDomainSnapshotCurrent
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_16si_4194304.short[size_2] if size_2 < SHORT else _s_16si_4194304.long
-        )(size_2, text_2, dom.uuid, dom.id)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_16si_4194304[size_2] if size_2 < SHORT else _s_16si_4194304_long
+        )(text_2, dom.uuid, dom.id)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_snapshot_current_ret", value)
 
@@ -8925,9 +8758,9 @@ def encode_remote_domain_snapshot_get_parent_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_16siI_4194304.short[size_2] if size_2 < SHORT else _s_16siI_4194304.long
-        )(size_2, text_2, dom.uuid, dom.id, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_16siI_4194304[size_2] if size_2 < SHORT else _s_16siI_4194304_long
+        )(text_2, dom.uuid, dom.id, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_snapshot_get_parent_args", value)
 
@@ -8950,9 +8783,9 @@ def encode_remote_domain_snapshot_get_parent_ret(value: RemoteDomainSnapshotGetP
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_16si_4194304.short[size_2] if size_2 < SHORT else _s_16si_4194304.long
-        )(size_2, text_2, dom.uuid, dom.id)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_16si_4194304[size_2] if size_2 < SHORT else _s_16si_4194304_long
+        )(text_2, dom.uuid, dom.id)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_snapshot_get_parent_ret", value)
 
@@ -8977,9 +8810,9 @@ def encode_remote_domain_snapshot_is_current_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_16siI_4194304.short[size_2] if size_2 < SHORT else _s_16siI_4194304.long
-        )(size_2, text_2, dom.uuid, dom.id, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_16siI_4194304[size_2] if size_2 < SHORT else _s_16siI_4194304_long
+        )(text_2, dom.uuid, dom.id, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_snapshot_is_current_args", value)
 
@@ -9014,9 +8847,9 @@ def encode_remote_domain_snapshot_has_metadata_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_16siI_4194304.short[size_2] if size_2 < SHORT else _s_16siI_4194304.long
-        )(size_2, text_2, dom.uuid, dom.id, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_16siI_4194304[size_2] if size_2 < SHORT else _s_16siI_4194304_long
+        )(text_2, dom.uuid, dom.id, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_snapshot_has_metadata_args", value)
 
@@ -9051,9 +8884,9 @@ def encode_remote_domain_revert_to_snapshot_args(value: RemoteDomainRevertToSnap
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_16siI_4194304.short[size_2] if size_2 < SHORT else _s_16siI_4194304.long
-        )(size_2, text_2, dom.uuid, dom.id, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_16siI_4194304[size_2] if size_2 < SHORT else _s_16siI_4194304_long
+        )(text_2, dom.uuid, dom.id, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_revert_to_snapshot_args", value)
 
@@ -9076,9 +8909,9 @@ def encode_remote_domain_snapshot_delete_args(value: RemoteDomainSnapshotDeleteA
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_16siI_4194304.short[size_2] if size_2 < SHORT else _s_16siI_4194304.long
-        )(size_2, text_2, dom.uuid, dom.id, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_16siI_4194304[size_2] if size_2 < SHORT else _s_16siI_4194304_long
+        )(text_2, dom.uuid, dom.id, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_snapshot_delete_args", value)
 
@@ -9101,9 +8934,9 @@ def encode_remote_domain_checkpoint_create_xml_args(
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_I_4194304.short[size_2] if size_2 < SHORT else _16si_s_I_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_I_4194304[size_2] if size_2 < SHORT else _16si_s_I_4194304_long
+        )(dom.uuid, dom.id, text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_checkpoint_create_xml_args", value)
 
@@ -9128,9 +8961,9 @@ def encode_remote_domain_checkpoint_create_xml_ret(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_16si_4194304.short[size_2] if size_2 < SHORT else _s_16si_4194304.long
-        )(size_2, text_2, dom.uuid, dom.id)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_16si_4194304[size_2] if size_2 < SHORT else _s_16si_4194304_long
+        )(text_2, dom.uuid, dom.id)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_checkpoint_create_xml_ret", value)
 
@@ -9155,9 +8988,9 @@ def encode_remote_domain_checkpoint_get_xml_desc_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_16siI_4194304.short[size_2] if size_2 < SHORT else _s_16siI_4194304.long
-        )(size_2, text_2, dom.uuid, dom.id, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_16siI_4194304[size_2] if size_2 < SHORT else _s_16siI_4194304_long
+        )(text_2, dom.uuid, dom.id, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_checkpoint_get_xml_desc_args", value)
 
@@ -9171,7 +9004,7 @@ def encode_remote_domain_checkpoint_get_xml_desc_ret(
         size = len(text)
         if type(value) is not RemoteDomainCheckpointGetXmlDescRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_checkpoint_get_xml_desc_ret", value)
 
@@ -9191,8 +9024,8 @@ def encode_remote_domain_list_all_checkpoints_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siiI_4194304.short[size] if size < SHORT else _s_16siiI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.need_results, value.flags
+        return (_s_16s2iI_4194304[size] if size < SHORT else _s_16s2iI_4194304_long)(
+            text, dom.uuid, dom.id, value.need_results, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_list_all_checkpoints_args", value)
@@ -9240,9 +9073,9 @@ def encode_remote_domain_checkpoint_list_all_children_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_16siiI_4194304.short[size_2] if size_2 < SHORT else _s_16siiI_4194304.long
-        )(size_2, text_2, dom.uuid, dom.id, value.need_results, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_16s2iI_4194304[size_2] if size_2 < SHORT else _s_16s2iI_4194304_long
+        )(text_2, dom.uuid, dom.id, value.need_results, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_checkpoint_list_all_children_args", value)
 
@@ -9287,9 +9120,9 @@ def encode_remote_domain_checkpoint_lookup_by_name_args(
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_I_4194304.short[size_2] if size_2 < SHORT else _16si_s_I_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_I_4194304[size_2] if size_2 < SHORT else _16si_s_I_4194304_long
+        )(dom.uuid, dom.id, text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_checkpoint_lookup_by_name_args", value)
 
@@ -9314,9 +9147,9 @@ def encode_remote_domain_checkpoint_lookup_by_name_ret(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_16si_4194304.short[size_2] if size_2 < SHORT else _s_16si_4194304.long
-        )(size_2, text_2, dom.uuid, dom.id)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_16si_4194304[size_2] if size_2 < SHORT else _s_16si_4194304_long
+        )(text_2, dom.uuid, dom.id)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_checkpoint_lookup_by_name_ret", value)
 
@@ -9341,9 +9174,9 @@ def encode_remote_domain_checkpoint_get_parent_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_16siI_4194304.short[size_2] if size_2 < SHORT else _s_16siI_4194304.long
-        )(size_2, text_2, dom.uuid, dom.id, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_16siI_4194304[size_2] if size_2 < SHORT else _s_16siI_4194304_long
+        )(text_2, dom.uuid, dom.id, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_checkpoint_get_parent_args", value)
 
@@ -9368,9 +9201,9 @@ def encode_remote_domain_checkpoint_get_parent_ret(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_16si_4194304.short[size_2] if size_2 < SHORT else _s_16si_4194304.long
-        )(size_2, text_2, dom.uuid, dom.id)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_16si_4194304[size_2] if size_2 < SHORT else _s_16si_4194304_long
+        )(text_2, dom.uuid, dom.id)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_checkpoint_get_parent_ret", value)
 
@@ -9393,9 +9226,9 @@ def encode_remote_domain_checkpoint_delete_args(value: RemoteDomainCheckpointDel
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_16siI_4194304.short[size_2] if size_2 < SHORT else _s_16siI_4194304.long
-        )(size_2, text_2, dom.uuid, dom.id, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_16siI_4194304[size_2] if size_2 < SHORT else _s_16siI_4194304_long
+        )(text_2, dom.uuid, dom.id, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_checkpoint_delete_args", value)
 
@@ -9415,9 +9248,9 @@ def encode_remote_domain_backup_begin_args(value: RemoteDomainBackupBeginArgs) -
             size_3 = len(text_3)
             if 0 in text_3:
                 raise Irregular
-            checkpoint_xml_part = (
-                _I_s_4194304.short[size_3] if size_3 < SHORT else _I_s_4194304.long
-            )(1, size_3, text_3)
+            checkpoint_xml_part = (_I_s_4194304[size_3] if size_3 < SHORT else _I_s_4194304_long)(
+                1, text_3
+            )
         if (
             type(value) is not RemoteDomainBackupBeginArgs
             or type(dom) is not RemoteNonnullDomain
@@ -9428,9 +9261,9 @@ def encode_remote_domain_backup_begin_args(value: RemoteDomainBackupBeginArgs) -
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_16si_s_4194304.short[size_2] if size_2 < SHORT else _16si_s_4194304.long)(
-                    dom.uuid, dom.id, size_2, text_2
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_16si_s_4194304[size_2] if size_2 < SHORT else _16si_s_4194304_long)(
+                    dom.uuid, dom.id, text_2
                 ),
                 checkpoint_xml_part,
                 _I(value.flags),
@@ -9453,8 +9286,8 @@ def encode_remote_domain_backup_get_xml_desc_args(value: RemoteDomainBackupGetXm
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_backup_get_xml_desc_args", value)
@@ -9467,7 +9300,7 @@ def encode_remote_domain_backup_get_xml_desc_ret(value: RemoteDomainBackupGetXml
         size = len(text)
         if type(value) is not RemoteDomainBackupGetXmlDescRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_backup_get_xml_desc_ret", value)
 
@@ -9487,8 +9320,8 @@ def encode_remote_domain_agent_set_response_timeout_args(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siiI_4194304.short[size] if size < SHORT else _s_16siiI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.timeout, value.flags
+        return (_s_16s2iI_4194304[size] if size < SHORT else _s_16s2iI_4194304_long)(
+            text, dom.uuid, dom.id, value.timeout, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_agent_set_response_timeout_args", value)
@@ -9519,8 +9352,8 @@ def encode_remote_domain_get_hostname_args(value: RemoteDomainGetHostnameArgs) -
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_hostname_args", value)
@@ -9533,7 +9366,7 @@ def encode_remote_domain_get_hostname_ret(value: RemoteDomainGetHostnameRet) -> 
         size = len(text)
         if type(value) is not RemoteDomainGetHostnameRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_hostname_ret", value)
 
@@ -9551,8 +9384,8 @@ def encode_remote_domain_get_guest_info_args(value: RemoteDomainGetGuestInfoArgs
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siII_4194304.short[size] if size < SHORT else _s_16siII_4194304.long)(
-            size, text, dom.uuid, dom.id, value.types, value.flags
+        return (_s_16si2I_4194304[size] if size < SHORT else _s_16si2I_4194304_long)(
+            text, dom.uuid, dom.id, value.types, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_guest_info_args", value)
@@ -9585,8 +9418,8 @@ def encode_remote_domain_get_time_args(value: RemoteDomainGetTimeArgs) -> bytes:
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_time_args", value)
@@ -9615,8 +9448,8 @@ def encode_remote_domain_set_time_args(value: RemoteDomainSetTimeArgs) -> bytes:
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siqII_4194304.short[size] if size < SHORT else _s_16siqII_4194304.long)(
-            size, text, dom.uuid, dom.id, value.seconds, value.nseconds, value.flags
+        return (_s_16siq2I_4194304[size] if size < SHORT else _s_16siq2I_4194304_long)(
+            text, dom.uuid, dom.id, value.seconds, value.nseconds, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_set_time_args", value)
@@ -9635,8 +9468,8 @@ def encode_remote_domain_get_guest_vcpus_args(value: RemoteDomainGetGuestVcpusAr
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_guest_vcpus_args", value)
@@ -9672,9 +9505,9 @@ def encode_remote_domain_set_guest_vcpus_args(value: RemoteDomainSetGuestVcpusAr
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_iI_4194304.short[size_2] if size_2 < SHORT else _16si_s_iI_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.state, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_iI_4194304[size_2] if size_2 < SHORT else _16si_s_iI_4194304_long
+        )(dom.uuid, dom.id, text_2, value.state, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_set_guest_vcpus_args", value)
 
@@ -9692,9 +9525,7 @@ def encode_remote_domain_set_user_password_args(value: RemoteDomainSetUserPasswo
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            user_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
-            )
+            user_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if value.password is None:
             password_part = ABSENT
         else:
@@ -9702,8 +9533,8 @@ def encode_remote_domain_set_user_password_args(value: RemoteDomainSetUserPasswo
             size_3 = len(text_3)
             if 0 in text_3:
                 raise Irregular
-            password_part = (_I_s_4194304.short[size_3] if size_3 < SHORT else _I_s_4194304.long)(
-                1, size_3, text_3
+            password_part = (_I_s_4194304[size_3] if size_3 < SHORT else _I_s_4194304_long)(
+                1, text_3
             )
         if (
             type(value) is not RemoteDomainSetUserPasswordArgs
@@ -9714,8 +9545,8 @@ def encode_remote_domain_set_user_password_args(value: RemoteDomainSetUserPasswo
             raise Irregular
         return b"".join(
             (
-                (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-                    size, text, dom.uuid, dom.id
+                (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+                    text, dom.uuid, dom.id
                 ),
                 user_part,
                 password_part,
@@ -9744,9 +9575,9 @@ def encode_remote_domain_authorized_ssh_keys_get_args(
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_I_4194304.short[size_2] if size_2 < SHORT else _16si_s_I_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_I_4194304[size_2] if size_2 < SHORT else _16si_s_I_4194304_long
+        )(dom.uuid, dom.id, text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_authorized_ssh_keys_get_args", value)
 
@@ -9789,9 +9620,9 @@ def encode_remote_domain_authorized_ssh_keys_set_args(
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_16si_s_I_4194304.short[size_2] if size_2 < SHORT else _16si_s_I_4194304.long)(
-                    dom.uuid, dom.id, size_2, text_2, len(value.keys)
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_16si_s_I_4194304[size_2] if size_2 < SHORT else _16si_s_I_4194304_long)(
+                    dom.uuid, dom.id, text_2, len(value.keys)
                 ),
                 _encode_each_remote_nonnull_string(value.keys),
                 _I(value.flags),
@@ -9821,10 +9652,10 @@ def encode_remote_domain_fsinfo(value: RemoteDomainFsinfo) -> bytes:
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(size_2, text_2),
-                (_s_I_4194304.short[size_3] if size_3 < SHORT else _s_I_4194304.long)(
-                    size_3, text_3, len(value.dev_aliases)
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_s_4194304[size_2] if size_2 < SHORT else _s_4194304_long)(text_2),
+                (_s_I_4194304[size_3] if size_3 < SHORT else _s_I_4194304_long)(
+                    text_3, len(value.dev_aliases)
                 ),
                 _encode_each_remote_nonnull_string(value.dev_aliases),
             )
@@ -9846,8 +9677,8 @@ def encode_remote_domain_get_fsinfo_args(value: RemoteDomainGetFsinfoArgs) -> by
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, dom.uuid, dom.id, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, dom.uuid, dom.id, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_get_fsinfo_args", value)
@@ -9886,8 +9717,8 @@ def encode_remote_domain_fsfreeze_args(value: RemoteDomainFsfreezeArgs) -> bytes
             raise Irregular
         return b"".join(
             (
-                (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-                    size, text, dom.uuid, dom.id, len(value.mountpoints)
+                (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+                    text, dom.uuid, dom.id, len(value.mountpoints)
                 ),
                 _encode_each_remote_nonnull_string(value.mountpoints),
                 _I(value.flags),
@@ -9924,8 +9755,8 @@ def encode_remote_domain_fsthaw_args(value: RemoteDomainFsthawArgs) -> bytes:
             raise Irregular
         return b"".join(
             (
-                (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-                    size, text, dom.uuid, dom.id, len(value.mountpoints)
+                (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+                    text, dom.uuid, dom.id, len(value.mountpoints)
                 ),
                 _encode_each_remote_nonnull_string(value.mountpoints),
                 _I(value.flags),
@@ -9958,9 +9789,9 @@ def encode_remote_domain_fstrim_args(value: RemoteDomainFstrimArgs) -> bytes:
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            mount_point_part = (
-                _I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long
-            )(1, size_2, text_2)
+            mount_point_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(
+                1, text_2
+            )
         if (
             type(value) is not RemoteDomainFstrimArgs
             or type(dom) is not RemoteNonnullDomain
@@ -9970,8 +9801,8 @@ def encode_remote_domain_fstrim_args(value: RemoteDomainFstrimArgs) -> bytes:
             raise Irregular
         return b"".join(
             (
-                (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-                    size, text, dom.uuid, dom.id
+                (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+                    text, dom.uuid, dom.id
                 ),
                 mount_point_part,
                 _QI(value.minimum, value.flags),
@@ -10042,8 +9873,8 @@ def encode_remote_domain_event_lifecycle_msg(value: RemoteDomainEventLifecycleMs
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siii_4194304.short[size] if size < SHORT else _s_16siii_4194304.long)(
-            size, text, dom.uuid, dom.id, value.event, value.detail
+        return (_s_16s3i_4194304[size] if size < SHORT else _s_16s3i_4194304_long)(
+            text, dom.uuid, dom.id, value.event, value.detail
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_lifecycle_msg", value)
@@ -10062,8 +9893,8 @@ def encode_remote_domain_event_reboot_msg(value: RemoteDomainEventRebootMsg) -> 
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_reboot_msg", value)
@@ -10082,8 +9913,8 @@ def encode_remote_domain_event_rtc_change_msg(value: RemoteDomainEventRtcChangeM
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siq_4194304.short[size] if size < SHORT else _s_16siq_4194304.long)(
-            size, text, dom.uuid, dom.id, value.offset
+        return (_s_16siq_4194304[size] if size < SHORT else _s_16siq_4194304_long)(
+            text, dom.uuid, dom.id, value.offset
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_rtc_change_msg", value)
@@ -10102,8 +9933,8 @@ def encode_remote_domain_event_watchdog_msg(value: RemoteDomainEventWatchdogMsg)
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16sii_4194304.short[size] if size < SHORT else _s_16sii_4194304.long)(
-            size, text, dom.uuid, dom.id, value.action
+        return (_s_16s2i_4194304[size] if size < SHORT else _s_16s2i_4194304_long)(
+            text, dom.uuid, dom.id, value.action
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_watchdog_msg", value)
@@ -10130,12 +9961,12 @@ def encode_remote_domain_event_io_error_msg(value: RemoteDomainEventIoErrorMsg) 
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_16si_s_4194304.short[size_2] if size_2 < SHORT else _16si_s_4194304.long)(
-                    dom.uuid, dom.id, size_2, text_2
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_16si_s_4194304[size_2] if size_2 < SHORT else _16si_s_4194304_long)(
+                    dom.uuid, dom.id, text_2
                 ),
-                (_s_i_4194304.short[size_3] if size_3 < SHORT else _s_i_4194304.long)(
-                    size_3, text_3, value.action
+                (_s_i_4194304[size_3] if size_3 < SHORT else _s_i_4194304_long)(
+                    text_3, value.action
                 ),
             )
         )
@@ -10152,9 +9983,9 @@ def encode_remote_domain_event_graphics_address(value: RemoteDomainEventGraphics
         size_2 = len(text_2)
         if type(value) is not RemoteDomainEventGraphicsAddress or 0 in text or 0 in text_2:
             raise Irregular
-        return (_i_s_4194304.short[size] if size < SHORT else _i_s_4194304.long)(
-            value.family, size, text
-        ) + (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(size_2, text_2)
+        return (_i_s_4194304[size] if size < SHORT else _i_s_4194304_long)(value.family, text) + (
+            _s_4194304[size_2] if size_2 < SHORT else _s_4194304_long
+        )(text_2)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_graphics_address", value)
 
@@ -10168,9 +9999,9 @@ def encode_remote_domain_event_graphics_identity(value: RemoteDomainEventGraphic
         size_2 = len(text_2)
         if type(value) is not RemoteDomainEventGraphicsIdentity or 0 in text or 0 in text_2:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long
-        )(size_2, text_2)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_4194304[size_2] if size_2 < SHORT else _s_4194304_long
+        )(text_2)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_graphics_identity", value)
 
@@ -10211,17 +10042,17 @@ def encode_remote_domain_event_graphics_msg(value: RemoteDomainEventGraphicsMsg)
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_16siii_s_4194304.short[size_2] if size_2 < SHORT else _16siii_s_4194304.long)(
-                    dom.uuid, dom.id, value.phase, local.family, size_2, text_2
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_16s3i_s_4194304[size_2] if size_2 < SHORT else _16s3i_s_4194304_long)(
+                    dom.uuid, dom.id, value.phase, local.family, text_2
                 ),
-                (_s_4194304.short[size_3] if size_3 < SHORT else _s_4194304.long)(size_3, text_3),
-                (_i_s_4194304.short[size_4] if size_4 < SHORT else _i_s_4194304.long)(
-                    remote.family, size_4, text_4
+                (_s_4194304[size_3] if size_3 < SHORT else _s_4194304_long)(text_3),
+                (_i_s_4194304[size_4] if size_4 < SHORT else _i_s_4194304_long)(
+                    remote.family, text_4
                 ),
-                (_s_4194304.short[size_5] if size_5 < SHORT else _s_4194304.long)(size_5, text_5),
-                (_s_I_4194304.short[size_6] if size_6 < SHORT else _s_I_4194304.long)(
-                    size_6, text_6, len(value.subject)
+                (_s_4194304[size_5] if size_5 < SHORT else _s_4194304_long)(text_5),
+                (_s_I_4194304[size_6] if size_6 < SHORT else _s_I_4194304_long)(
+                    text_6, len(value.subject)
                 ),
                 _encode_each_remote_domain_event_graphics_identity(value.subject),
             )
@@ -10256,13 +10087,13 @@ def encode_remote_domain_event_io_error_reason_msg(
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_16si_s_4194304.short[size_2] if size_2 < SHORT else _16si_s_4194304.long)(
-                    dom.uuid, dom.id, size_2, text_2
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_16si_s_4194304[size_2] if size_2 < SHORT else _16si_s_4194304_long)(
+                    dom.uuid, dom.id, text_2
                 ),
-                (_s_4194304.short[size_3] if size_3 < SHORT else _s_4194304.long)(size_3, text_3),
-                (_i_s_4194304.short[size_4] if size_4 < SHORT else _i_s_4194304.long)(
-                    value.action, size_4, text_4
+                (_s_4194304[size_3] if size_3 < SHORT else _s_4194304_long)(text_3),
+                (_i_s_4194304[size_4] if size_4 < SHORT else _i_s_4194304_long)(
+                    value.action, text_4
                 ),
             )
         )
@@ -10283,8 +10114,8 @@ def encode_remote_domain_event_control_error_msg(value: RemoteDomainEventControl
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_control_error_msg", value)
@@ -10306,9 +10137,9 @@ def encode_remote_domain_event_block_job_msg(value: RemoteDomainEventBlockJobMsg
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_ii_4194304.short[size_2] if size_2 < SHORT else _16si_s_ii_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.type, value.status)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_2i_4194304[size_2] if size_2 < SHORT else _16si_s_2i_4194304_long
+        )(dom.uuid, dom.id, text_2, value.type, value.status)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_block_job_msg", value)
 
@@ -10326,9 +10157,9 @@ def encode_remote_domain_event_disk_change_msg(value: RemoteDomainEventDiskChang
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            old_src_path_part = (
-                _I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long
-            )(1, size_2, text_2)
+            old_src_path_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(
+                1, text_2
+            )
         if value.new_src_path is None:
             new_src_path_part = ABSENT
         else:
@@ -10336,9 +10167,9 @@ def encode_remote_domain_event_disk_change_msg(value: RemoteDomainEventDiskChang
             size_3 = len(text_3)
             if 0 in text_3:
                 raise Irregular
-            new_src_path_part = (
-                _I_s_4194304.short[size_3] if size_3 < SHORT else _I_s_4194304.long
-            )(1, size_3, text_3)
+            new_src_path_part = (_I_s_4194304[size_3] if size_3 < SHORT else _I_s_4194304_long)(
+                1, text_3
+            )
         text_4 = value.dev_alias.encode()
         size_4 = len(text_4)
         if (
@@ -10351,13 +10182,13 @@ def encode_remote_domain_event_disk_change_msg(value: RemoteDomainEventDiskChang
             raise Irregular
         return b"".join(
             (
-                (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-                    size, text, dom.uuid, dom.id
+                (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+                    text, dom.uuid, dom.id
                 ),
                 old_src_path_part,
                 new_src_path_part,
-                (_s_i_4194304.short[size_4] if size_4 < SHORT else _s_i_4194304.long)(
-                    size_4, text_4, value.reason
+                (_s_i_4194304[size_4] if size_4 < SHORT else _s_i_4194304_long)(
+                    text_4, value.reason
                 ),
             )
         )
@@ -10381,9 +10212,9 @@ def encode_remote_domain_event_tray_change_msg(value: RemoteDomainEventTrayChang
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_i_4194304.short[size_2] if size_2 < SHORT else _16si_s_i_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2, value.reason)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_i_4194304[size_2] if size_2 < SHORT else _16si_s_i_4194304_long
+        )(dom.uuid, dom.id, text_2, value.reason)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_tray_change_msg", value)
 
@@ -10401,8 +10232,8 @@ def encode_remote_domain_event_pmwakeup_msg(value: RemoteDomainEventPmwakeupMsg)
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_pmwakeup_msg", value)
@@ -10421,8 +10252,8 @@ def encode_remote_domain_event_pmsuspend_msg(value: RemoteDomainEventPmsuspendMs
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_pmsuspend_msg", value)
@@ -10443,8 +10274,8 @@ def encode_remote_domain_event_balloon_change_msg(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siQ_4194304.short[size] if size < SHORT else _s_16siQ_4194304.long)(
-            size, text, dom.uuid, dom.id, value.actual
+        return (_s_16siQ_4194304[size] if size < SHORT else _s_16siQ_4194304_long)(
+            text, dom.uuid, dom.id, value.actual
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_balloon_change_msg", value)
@@ -10465,8 +10296,8 @@ def encode_remote_domain_event_pmsuspend_disk_msg(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, dom.uuid, dom.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_pmsuspend_disk_msg", value)
@@ -10490,9 +10321,9 @@ def encode_remote_domain_event_device_removed_msg(
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16si_s_4194304.short[size_2] if size_2 < SHORT else _16si_s_4194304.long
-        )(dom.uuid, dom.id, size_2, text_2)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16si_s_4194304[size_2] if size_2 < SHORT else _16si_s_4194304_long
+        )(dom.uuid, dom.id, text_2)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_device_removed_msg", value)
 
@@ -10510,8 +10341,8 @@ def encode_remote_connect_domain_event_callback_register_any_args(
             size = len(text)
             if type(dom) is not RemoteNonnullDomain or 0 in text or len(dom.uuid) != 16:
                 raise Irregular
-            dom_part = (_I_s_16si_4194304.short[size] if size < SHORT else _I_s_16si_4194304.long)(
-                1, size, text, dom.uuid, dom.id
+            dom_part = (_I_s_16si_4194304[size] if size < SHORT else _I_s_16si_4194304_long)(
+                1, text, dom.uuid, dom.id
             )
         if type(value) is not RemoteConnectDomainEventCallbackRegisterAnyArgs:
             raise Irregular
@@ -10563,8 +10394,8 @@ def encode_remote_domain_event_callback_lifecycle_msg(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_i_s_16siii_4194304.short[size] if size < SHORT else _i_s_16siii_4194304.long)(
-            value.callback_id, size, text, dom.uuid, dom.id, msg.event, msg.detail
+        return (_i_s_16s3i_4194304[size] if size < SHORT else _i_s_16s3i_4194304_long)(
+            value.callback_id, text, dom.uuid, dom.id, msg.event, msg.detail
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_callback_lifecycle_msg", value)
@@ -10587,8 +10418,8 @@ def encode_remote_domain_event_callback_reboot_msg(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_i_s_16si_4194304.short[size] if size < SHORT else _i_s_16si_4194304.long)(
-            value.callback_id, size, text, dom.uuid, dom.id
+        return (_i_s_16si_4194304[size] if size < SHORT else _i_s_16si_4194304_long)(
+            value.callback_id, text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_callback_reboot_msg", value)
@@ -10611,8 +10442,8 @@ def encode_remote_domain_event_callback_rtc_change_msg(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_i_s_16siq_4194304.short[size] if size < SHORT else _i_s_16siq_4194304.long)(
-            value.callback_id, size, text, dom.uuid, dom.id, msg.offset
+        return (_i_s_16siq_4194304[size] if size < SHORT else _i_s_16siq_4194304_long)(
+            value.callback_id, text, dom.uuid, dom.id, msg.offset
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_callback_rtc_change_msg", value)
@@ -10635,8 +10466,8 @@ def encode_remote_domain_event_callback_watchdog_msg(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_i_s_16sii_4194304.short[size] if size < SHORT else _i_s_16sii_4194304.long)(
-            value.callback_id, size, text, dom.uuid, dom.id, msg.action
+        return (_i_s_16s2i_4194304[size] if size < SHORT else _i_s_16s2i_4194304_long)(
+            value.callback_id, text, dom.uuid, dom.id, msg.action
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_callback_watchdog_msg", value)
@@ -10667,15 +10498,13 @@ def encode_remote_domain_event_callback_io_error_msg(
             raise Irregular
         return b"".join(
             (
-                (_i_s_4194304.short[size] if size < SHORT else _i_s_4194304.long)(
-                    value.callback_id, size, text
+                (_i_s_4194304[size] if size < SHORT else _i_s_4194304_long)(
+                    value.callback_id, text
                 ),
-                (_16si_s_4194304.short[size_2] if size_2 < SHORT else _16si_s_4194304.long)(
-                    dom.uuid, dom.id, size_2, text_2
+                (_16si_s_4194304[size_2] if size_2 < SHORT else _16si_s_4194304_long)(
+                    dom.uuid, dom.id, text_2
                 ),
-                (_s_i_4194304.short[size_3] if size_3 < SHORT else _s_i_4194304.long)(
-                    size_3, text_3, msg.action
-                ),
+                (_s_i_4194304[size_3] if size_3 < SHORT else _s_i_4194304_long)(text_3, msg.action),
             )
         )
     except FAULTS:
@@ -10722,16 +10551,14 @@ def encode_remote_domain_event_callback_io_error_reason_msg(
             raise Irregular
         return b"".join(
             (
-                (_i_s_4194304.short[size] if size < SHORT else _i_s_4194304.long)(
-                    value.callback_id, size, text
+                (_i_s_4194304[size] if size < SHORT else _i_s_4194304_long)(
+                    value.callback_id, text
                 ),
-                (_16si_s_4194304.short[size_2] if size_2 < SHORT else _16si_s_4194304.long)(
-                    dom.uuid, dom.id, size_2, text_2
+                (_16si_s_4194304[size_2] if size_2 < SHORT else _16si_s_4194304_long)(
+                    dom.uuid, dom.id, text_2
                 ),
-                (_s_4194304.short[size_3] if size_3 < SHORT else _s_4194304.long)(size_3, text_3),
-                (_i_s_4194304.short[size_4] if size_4 < SHORT else _i_s_4194304.long)(
-                    msg.action, size_4, text_4
-                ),
+                (_s_4194304[size_3] if size_3 < SHORT else _s_4194304_long)(text_3),
+                (_i_s_4194304[size_4] if size_4 < SHORT else _i_s_4194304_long)(msg.action, text_4),
             )
         )
     except FAULTS:
@@ -10755,8 +10582,8 @@ def encode_remote_domain_event_callback_control_error_msg(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_i_s_16si_4194304.short[size] if size < SHORT else _i_s_16si_4194304.long)(
-            value.callback_id, size, text, dom.uuid, dom.id
+        return (_i_s_16si_4194304[size] if size < SHORT else _i_s_16si_4194304_long)(
+            value.callback_id, text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_callback_control_error_msg", value)
@@ -10782,10 +10609,10 @@ def encode_remote_domain_event_callback_block_job_msg(
             or 0 in text_2
         ):
             raise Irregular
-        return (_i_s_4194304.short[size] if size < SHORT else _i_s_4194304.long)(
-            value.callback_id, size, text
-        ) + (_16si_s_ii_4194304.short[size_2] if size_2 < SHORT else _16si_s_ii_4194304.long)(
-            dom.uuid, dom.id, size_2, text_2, msg.type, msg.status
+        return (_i_s_4194304[size] if size < SHORT else _i_s_4194304_long)(
+            value.callback_id, text
+        ) + (_16si_s_2i_4194304[size_2] if size_2 < SHORT else _16si_s_2i_4194304_long)(
+            dom.uuid, dom.id, text_2, msg.type, msg.status
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_callback_block_job_msg", value)
@@ -10823,10 +10650,10 @@ def encode_remote_domain_event_callback_tray_change_msg(
             or 0 in text_2
         ):
             raise Irregular
-        return (_i_s_4194304.short[size] if size < SHORT else _i_s_4194304.long)(
-            value.callback_id, size, text
-        ) + (_16si_s_i_4194304.short[size_2] if size_2 < SHORT else _16si_s_i_4194304.long)(
-            dom.uuid, dom.id, size_2, text_2, msg.reason
+        return (_i_s_4194304[size] if size < SHORT else _i_s_4194304_long)(
+            value.callback_id, text
+        ) + (_16si_s_i_4194304[size_2] if size_2 < SHORT else _16si_s_i_4194304_long)(
+            dom.uuid, dom.id, text_2, msg.reason
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_callback_tray_change_msg", value)
@@ -10849,8 +10676,8 @@ def encode_remote_domain_event_callback_pmwakeup_msg(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_ii_s_16si_4194304.short[size] if size < SHORT else _ii_s_16si_4194304.long)(
-            value.callback_id, value.reason, size, text, dom.uuid, dom.id
+        return (_2i_s_16si_4194304[size] if size < SHORT else _2i_s_16si_4194304_long)(
+            value.callback_id, value.reason, text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_callback_pmwakeup_msg", value)
@@ -10873,8 +10700,8 @@ def encode_remote_domain_event_callback_pmsuspend_msg(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_ii_s_16si_4194304.short[size] if size < SHORT else _ii_s_16si_4194304.long)(
-            value.callback_id, value.reason, size, text, dom.uuid, dom.id
+        return (_2i_s_16si_4194304[size] if size < SHORT else _2i_s_16si_4194304_long)(
+            value.callback_id, value.reason, text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_callback_pmsuspend_msg", value)
@@ -10897,8 +10724,8 @@ def encode_remote_domain_event_callback_balloon_change_msg(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_i_s_16siQ_4194304.short[size] if size < SHORT else _i_s_16siQ_4194304.long)(
-            value.callback_id, size, text, dom.uuid, dom.id, msg.actual
+        return (_i_s_16siQ_4194304[size] if size < SHORT else _i_s_16siQ_4194304_long)(
+            value.callback_id, text, dom.uuid, dom.id, msg.actual
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_callback_balloon_change_msg", value)
@@ -10921,8 +10748,8 @@ def encode_remote_domain_event_callback_pmsuspend_disk_msg(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_ii_s_16si_4194304.short[size] if size < SHORT else _ii_s_16si_4194304.long)(
-            value.callback_id, value.reason, size, text, dom.uuid, dom.id
+        return (_2i_s_16si_4194304[size] if size < SHORT else _2i_s_16si_4194304_long)(
+            value.callback_id, value.reason, text, dom.uuid, dom.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_callback_pmsuspend_disk_msg", value)
@@ -10948,10 +10775,10 @@ def encode_remote_domain_event_callback_device_removed_msg(
             or 0 in text_2
         ):
             raise Irregular
-        return (_i_s_4194304.short[size] if size < SHORT else _i_s_4194304.long)(
-            value.callback_id, size, text
-        ) + (_16si_s_4194304.short[size_2] if size_2 < SHORT else _16si_s_4194304.long)(
-            dom.uuid, dom.id, size_2, text_2
+        return (_i_s_4194304[size] if size < SHORT else _i_s_4194304_long)(
+            value.callback_id, text
+        ) + (_16si_s_4194304[size_2] if size_2 < SHORT else _16si_s_4194304_long)(
+            dom.uuid, dom.id, text_2
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_callback_device_removed_msg", value)
@@ -10973,10 +10800,10 @@ def encode_remote_domain_event_block_job_2_msg(value: RemoteDomainEventBlockJob2
             or 0 in text_2
         ):
             raise Irregular
-        return (_i_s_4194304.short[size] if size < SHORT else _i_s_4194304.long)(
-            value.callback_id, size, text
-        ) + (_16si_s_ii_4194304.short[size_2] if size_2 < SHORT else _16si_s_ii_4194304.long)(
-            dom.uuid, dom.id, size_2, text_2, value.type, value.status
+        return (_i_s_4194304[size] if size < SHORT else _i_s_4194304_long)(
+            value.callback_id, text
+        ) + (_16si_s_2i_4194304[size_2] if size_2 < SHORT else _16si_s_2i_4194304_long)(
+            dom.uuid, dom.id, text_2, value.type, value.status
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_block_job_2_msg", value)
@@ -10999,8 +10826,8 @@ def encode_remote_domain_event_callback_tunable_msg(
             or len(value.params) > 2048
         ):
             raise Irregular
-        return (_i_s_16siI_4194304.short[size] if size < SHORT else _i_s_16siI_4194304.long)(
-            value.callback_id, size, text, dom.uuid, dom.id, len(value.params)
+        return (_i_s_16siI_4194304[size] if size < SHORT else _i_s_16siI_4194304_long)(
+            value.callback_id, text, dom.uuid, dom.id, len(value.params)
         ) + _encode_each_remote_typed_param(value.params)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_callback_tunable_msg", value)
@@ -11021,8 +10848,8 @@ def encode_remote_domain_event_callback_agent_lifecycle_msg(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_i_s_16siii_4194304.short[size] if size < SHORT else _i_s_16siii_4194304.long)(
-            value.callback_id, size, text, dom.uuid, dom.id, value.state, value.reason
+        return (_i_s_16s3i_4194304[size] if size < SHORT else _i_s_16s3i_4194304_long)(
+            value.callback_id, text, dom.uuid, dom.id, value.state, value.reason
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_callback_agent_lifecycle_msg", value)
@@ -11046,10 +10873,10 @@ def encode_remote_domain_event_callback_device_added_msg(
             or 0 in text_2
         ):
             raise Irregular
-        return (_i_s_4194304.short[size] if size < SHORT else _i_s_4194304.long)(
-            value.callback_id, size, text
-        ) + (_16si_s_4194304.short[size_2] if size_2 < SHORT else _16si_s_4194304.long)(
-            dom.uuid, dom.id, size_2, text_2
+        return (_i_s_4194304[size] if size < SHORT else _i_s_4194304_long)(
+            value.callback_id, text
+        ) + (_16si_s_4194304[size_2] if size_2 < SHORT else _16si_s_4194304_long)(
+            dom.uuid, dom.id, text_2
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_callback_device_added_msg", value)
@@ -11070,8 +10897,8 @@ def encode_remote_domain_event_callback_migration_iteration_msg(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_i_s_16sii_4194304.short[size] if size < SHORT else _i_s_16sii_4194304.long)(
-            value.callback_id, size, text, dom.uuid, dom.id, value.iteration
+        return (_i_s_16s2i_4194304[size] if size < SHORT else _i_s_16s2i_4194304_long)(
+            value.callback_id, text, dom.uuid, dom.id, value.iteration
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_callback_migration_iteration_msg", value)
@@ -11094,8 +10921,8 @@ def encode_remote_domain_event_callback_job_completed_msg(
             or len(value.params) > 64
         ):
             raise Irregular
-        return (_i_s_16siI_4194304.short[size] if size < SHORT else _i_s_16siI_4194304.long)(
-            value.callback_id, size, text, dom.uuid, dom.id, len(value.params)
+        return (_i_s_16siI_4194304[size] if size < SHORT else _i_s_16siI_4194304_long)(
+            value.callback_id, text, dom.uuid, dom.id, len(value.params)
         ) + _encode_each_remote_typed_param(value.params)
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_callback_job_completed_msg", value)
@@ -11119,10 +10946,10 @@ def encode_remote_domain_event_callback_device_removal_failed_msg(
             or 0 in text_2
         ):
             raise Irregular
-        return (_i_s_4194304.short[size] if size < SHORT else _i_s_4194304.long)(
-            value.callback_id, size, text
-        ) + (_16si_s_4194304.short[size_2] if size_2 < SHORT else _16si_s_4194304.long)(
-            dom.uuid, dom.id, size_2, text_2
+        return (_i_s_4194304[size] if size < SHORT else _i_s_4194304_long)(
+            value.callback_id, text
+        ) + (_16si_s_4194304[size_2] if size_2 < SHORT else _16si_s_4194304_long)(
+            dom.uuid, dom.id, text_2
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_callback_device_removal_failed_msg", value)
@@ -11143,9 +10970,7 @@ def encode_remote_domain_event_callback_metadata_change_msg(
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            nsuri_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
-            )
+            nsuri_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if (
             type(value) is not RemoteDomainEventCallbackMetadataChangeMsg
             or type(dom) is not RemoteNonnullDomain
@@ -11153,8 +10978,8 @@ def encode_remote_domain_event_callback_metadata_change_msg(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_i_s_16sii_4194304.short[size] if size < SHORT else _i_s_16sii_4194304.long)(
-            value.callback_id, size, text, dom.uuid, dom.id, value.type
+        return (_i_s_16s2i_4194304[size] if size < SHORT else _i_s_16s2i_4194304_long)(
+            value.callback_id, text, dom.uuid, dom.id, value.type
         ) + nsuri_part
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_callback_metadata_change_msg", value)
@@ -11177,9 +11002,7 @@ def encode_remote_domain_event_block_threshold_msg(
             size_3 = len(text_3)
             if 0 in text_3:
                 raise Irregular
-            path_part = (_I_s_4194304.short[size_3] if size_3 < SHORT else _I_s_4194304.long)(
-                1, size_3, text_3
-            )
+            path_part = (_I_s_4194304[size_3] if size_3 < SHORT else _I_s_4194304_long)(1, text_3)
         if (
             type(value) is not RemoteDomainEventBlockThresholdMsg
             or type(dom) is not RemoteNonnullDomain
@@ -11190,14 +11013,14 @@ def encode_remote_domain_event_block_threshold_msg(
             raise Irregular
         return b"".join(
             (
-                (_i_s_4194304.short[size] if size < SHORT else _i_s_4194304.long)(
-                    value.callback_id, size, text
+                (_i_s_4194304[size] if size < SHORT else _i_s_4194304_long)(
+                    value.callback_id, text
                 ),
-                (_16si_s_4194304.short[size_2] if size_2 < SHORT else _16si_s_4194304.long)(
-                    dom.uuid, dom.id, size_2, text_2
+                (_16si_s_4194304[size_2] if size_2 < SHORT else _16si_s_4194304_long)(
+                    dom.uuid, dom.id, text_2
                 ),
                 path_part,
-                _QQ(value.threshold, value.excess),
+                _2Q(value.threshold, value.excess),
             )
         )
     except FAULTS:
@@ -11219,15 +11042,8 @@ def encode_remote_domain_event_memory_failure_msg(
             or len(dom.uuid) != 16
         ):
             raise Irregular
-        return (_i_s_16siiiI_4194304.short[size] if size < SHORT else _i_s_16siiiI_4194304.long)(
-            value.callback_id,
-            size,
-            text,
-            dom.uuid,
-            dom.id,
-            value.recipient,
-            value.action,
-            value.flags,
+        return (_i_s_16s3iI_4194304[size] if size < SHORT else _i_s_16s3iI_4194304_long)(
+            value.callback_id, text, dom.uuid, dom.id, value.recipient, value.action, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_memory_failure_msg", value)
@@ -11251,10 +11067,10 @@ def encode_remote_domain_event_memory_device_size_change_msg(
             or 0 in text_2
         ):
             raise Irregular
-        return (_i_s_4194304.short[size] if size < SHORT else _i_s_4194304.long)(
-            value.callback_id, size, text
-        ) + (_16si_s_Q_4194304.short[size_2] if size_2 < SHORT else _16si_s_Q_4194304.long)(
-            dom.uuid, dom.id, size_2, text_2, value.size
+        return (_i_s_4194304[size] if size < SHORT else _i_s_4194304_long)(
+            value.callback_id, text
+        ) + (_16si_s_Q_4194304[size_2] if size_2 < SHORT else _16si_s_Q_4194304_long)(
+            dom.uuid, dom.id, text_2, value.size
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_domain_event_memory_device_size_change_msg", value)
@@ -11284,14 +11100,14 @@ def encode_remote_domain_event_nic_mac_change_msg(value: RemoteDomainEventNicMac
             raise Irregular
         return b"".join(
             (
-                (_i_s_4194304.short[size] if size < SHORT else _i_s_4194304.long)(
-                    value.callback_id, size, text
+                (_i_s_4194304[size] if size < SHORT else _i_s_4194304_long)(
+                    value.callback_id, text
                 ),
-                (_16si_s_4194304.short[size_2] if size_2 < SHORT else _16si_s_4194304.long)(
-                    dom.uuid, dom.id, size_2, text_2
+                (_16si_s_4194304[size_2] if size_2 < SHORT else _16si_s_4194304_long)(
+                    dom.uuid, dom.id, text_2
                 ),
-                (_s_4194304.short[size_3] if size_3 < SHORT else _s_4194304.long)(size_3, text_3),
-                (_s_4194304.short[size_4] if size_4 < SHORT else _s_4194304.long)(size_4, text_4),
+                (_s_4194304[size_3] if size_3 < SHORT else _s_4194304_long)(text_3),
+                (_s_4194304[size_4] if size_4 < SHORT else _s_4194304_long)(text_4),
             )
         )
     except FAULTS:
@@ -11305,7 +11121,7 @@ def encode_remote_network_lookup_by_name_args(value: RemoteNetworkLookupByNameAr
         size = len(text)
         if type(value) is not RemoteNetworkLookupByNameArgs or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_lookup_by_name_args", value)
 
@@ -11323,9 +11139,7 @@ def encode_remote_network_lookup_by_name_ret(value: RemoteNetworkLookupByNameRet
             or len(net.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, net.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, net.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_lookup_by_name_ret", value)
 
@@ -11353,9 +11167,7 @@ def encode_remote_network_lookup_by_uuid_ret(value: RemoteNetworkLookupByUuidRet
             or len(net.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, net.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, net.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_lookup_by_uuid_ret", value)
 
@@ -11467,7 +11279,7 @@ def encode_remote_network_define_xml_args(value: RemoteNetworkDefineXmlArgs) -> 
         size = len(text)
         if type(value) is not RemoteNetworkDefineXmlArgs or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_define_xml_args", value)
 
@@ -11485,9 +11297,7 @@ def encode_remote_network_define_xml_ret(value: RemoteNetworkDefineXmlRet) -> by
             or len(net.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, net.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, net.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_define_xml_ret", value)
 
@@ -11499,9 +11309,7 @@ def encode_remote_network_define_xml_flags_args(value: RemoteNetworkDefineXmlFla
         size = len(text)
         if type(value) is not RemoteNetworkDefineXmlFlagsArgs or 0 in text:
             raise Irregular
-        return (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-            size, text, value.flags
-        )
+        return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_define_xml_flags_args", value)
 
@@ -11519,9 +11327,7 @@ def encode_remote_network_define_xml_flags_ret(value: RemoteNetworkDefineXmlFlag
             or len(net.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, net.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, net.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_define_xml_flags_ret", value)
 
@@ -11539,9 +11345,7 @@ def encode_remote_network_undefine_args(value: RemoteNetworkUndefineArgs) -> byt
             or len(net.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, net.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, net.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_undefine_args", value)
 
@@ -11559,9 +11363,7 @@ def encode_remote_network_create_args(value: RemoteNetworkCreateArgs) -> bytes:
             or len(net.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, net.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, net.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_create_args", value)
 
@@ -11573,7 +11375,7 @@ def encode_remote_network_create_xml_args(value: RemoteNetworkCreateXmlArgs) -> 
         size = len(text)
         if type(value) is not RemoteNetworkCreateXmlArgs or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_create_xml_args", value)
 
@@ -11591,9 +11393,7 @@ def encode_remote_network_create_xml_ret(value: RemoteNetworkCreateXmlRet) -> by
             or len(net.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, net.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, net.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_create_xml_ret", value)
 
@@ -11605,9 +11405,7 @@ def encode_remote_network_create_xml_flags_args(value: RemoteNetworkCreateXmlFla
         size = len(text)
         if type(value) is not RemoteNetworkCreateXmlFlagsArgs or 0 in text:
             raise Irregular
-        return (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-            size, text, value.flags
-        )
+        return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_create_xml_flags_args", value)
 
@@ -11625,9 +11423,7 @@ def encode_remote_network_create_xml_flags_ret(value: RemoteNetworkCreateXmlFlag
             or len(net.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, net.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, net.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_create_xml_flags_ret", value)
 
@@ -11645,9 +11441,7 @@ def encode_remote_network_destroy_args(value: RemoteNetworkDestroyArgs) -> bytes
             or len(net.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, net.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, net.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_destroy_args", value)
 
@@ -11668,9 +11462,9 @@ def encode_remote_network_update_args(value: RemoteNetworkUpdateArgs) -> bytes:
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16sIIi_s_I_4194304.short[size_2] if size_2 < SHORT else _16sIIi_s_I_4194304.long
-        )(net.uuid, value.command, value.section, value.parent_index, size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16s2Ii_s_I_4194304[size_2] if size_2 < SHORT else _16s2Ii_s_I_4194304_long
+        )(net.uuid, value.command, value.section, value.parent_index, text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_update_args", value)
 
@@ -11688,8 +11482,8 @@ def encode_remote_network_get_xml_desc_args(value: RemoteNetworkGetXmlDescArgs) 
             or len(net.uuid) != 16
         ):
             raise Irregular
-        return (_s_16sI_4194304.short[size] if size < SHORT else _s_16sI_4194304.long)(
-            size, text, net.uuid, value.flags
+        return (_s_16sI_4194304[size] if size < SHORT else _s_16sI_4194304_long)(
+            text, net.uuid, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_get_xml_desc_args", value)
@@ -11702,7 +11496,7 @@ def encode_remote_network_get_xml_desc_ret(value: RemoteNetworkGetXmlDescRet) ->
         size = len(text)
         if type(value) is not RemoteNetworkGetXmlDescRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_get_xml_desc_ret", value)
 
@@ -11720,9 +11514,7 @@ def encode_remote_network_get_metadata_args(value: RemoteNetworkGetMetadataArgs)
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            uri_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
-            )
+            uri_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if (
             type(value) is not RemoteNetworkGetMetadataArgs
             or type(network) is not RemoteNonnullNetwork
@@ -11732,8 +11524,8 @@ def encode_remote_network_get_metadata_args(value: RemoteNetworkGetMetadataArgs)
             raise Irregular
         return b"".join(
             (
-                (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-                    size, text, network.uuid, value.type
+                (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+                    text, network.uuid, value.type
                 ),
                 uri_part,
                 _I(value.flags),
@@ -11750,7 +11542,7 @@ def encode_remote_network_get_metadata_ret(value: RemoteNetworkGetMetadataRet) -
         size = len(text)
         if type(value) is not RemoteNetworkGetMetadataRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_get_metadata_ret", value)
 
@@ -11768,8 +11560,8 @@ def encode_remote_network_set_metadata_args(value: RemoteNetworkSetMetadataArgs)
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            metadata_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
+            metadata_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(
+                1, text_2
             )
         if value.key is None:
             key_part = ABSENT
@@ -11778,9 +11570,7 @@ def encode_remote_network_set_metadata_args(value: RemoteNetworkSetMetadataArgs)
             size_3 = len(text_3)
             if 0 in text_3:
                 raise Irregular
-            key_part = (_I_s_4194304.short[size_3] if size_3 < SHORT else _I_s_4194304.long)(
-                1, size_3, text_3
-            )
+            key_part = (_I_s_4194304[size_3] if size_3 < SHORT else _I_s_4194304_long)(1, text_3)
         if value.uri is None:
             uri_part = ABSENT
         else:
@@ -11788,9 +11578,7 @@ def encode_remote_network_set_metadata_args(value: RemoteNetworkSetMetadataArgs)
             size_4 = len(text_4)
             if 0 in text_4:
                 raise Irregular
-            uri_part = (_I_s_4194304.short[size_4] if size_4 < SHORT else _I_s_4194304.long)(
-                1, size_4, text_4
-            )
+            uri_part = (_I_s_4194304[size_4] if size_4 < SHORT else _I_s_4194304_long)(1, text_4)
         if (
             type(value) is not RemoteNetworkSetMetadataArgs
             or type(network) is not RemoteNonnullNetwork
@@ -11800,8 +11588,8 @@ def encode_remote_network_set_metadata_args(value: RemoteNetworkSetMetadataArgs)
             raise Irregular
         return b"".join(
             (
-                (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-                    size, text, network.uuid, value.type
+                (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+                    text, network.uuid, value.type
                 ),
                 metadata_part,
                 key_part,
@@ -11826,9 +11614,7 @@ def encode_remote_network_get_bridge_name_args(value: RemoteNetworkGetBridgeName
             or len(net.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, net.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, net.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_get_bridge_name_args", value)
 
@@ -11840,7 +11626,7 @@ def encode_remote_network_get_bridge_name_ret(value: RemoteNetworkGetBridgeNameR
         size = len(text)
         if type(value) is not RemoteNetworkGetBridgeNameRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_get_bridge_name_ret", value)
 
@@ -11858,9 +11644,7 @@ def encode_remote_network_get_autostart_args(value: RemoteNetworkGetAutostartArg
             or len(net.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, net.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, net.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_get_autostart_args", value)
 
@@ -11888,8 +11672,8 @@ def encode_remote_network_set_autostart_args(value: RemoteNetworkSetAutostartArg
             or len(net.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, net.uuid, value.autostart
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, net.uuid, value.autostart
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_set_autostart_args", value)
@@ -11908,9 +11692,7 @@ def encode_remote_network_is_active_args(value: RemoteNetworkIsActiveArgs) -> by
             or len(net.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, net.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, net.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_is_active_args", value)
 
@@ -11938,9 +11720,7 @@ def encode_remote_network_is_persistent_args(value: RemoteNetworkIsPersistentArg
             or len(net.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, net.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, net.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_is_persistent_args", value)
 
@@ -11967,9 +11747,7 @@ def encode_remote_network_dhcp_lease(value: RemoteNetworkDhcpLease) -> bytes:
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            mac_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
-            )
+            mac_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if value.iaid is None:
             iaid_part = ABSENT
         else:
@@ -11977,9 +11755,7 @@ def encode_remote_network_dhcp_lease(value: RemoteNetworkDhcpLease) -> bytes:
             size_3 = len(text_3)
             if 0 in text_3:
                 raise Irregular
-            iaid_part = (_I_s_4194304.short[size_3] if size_3 < SHORT else _I_s_4194304.long)(
-                1, size_3, text_3
-            )
+            iaid_part = (_I_s_4194304[size_3] if size_3 < SHORT else _I_s_4194304_long)(1, text_3)
         text_4 = value.ipaddr.encode()
         size_4 = len(text_4)
         if value.hostname is None:
@@ -11989,8 +11765,8 @@ def encode_remote_network_dhcp_lease(value: RemoteNetworkDhcpLease) -> bytes:
             size_5 = len(text_5)
             if 0 in text_5:
                 raise Irregular
-            hostname_part = (_I_s_4194304.short[size_5] if size_5 < SHORT else _I_s_4194304.long)(
-                1, size_5, text_5
+            hostname_part = (_I_s_4194304[size_5] if size_5 < SHORT else _I_s_4194304_long)(
+                1, text_5
             )
         if value.clientid is None:
             clientid_part = ABSENT
@@ -11999,20 +11775,20 @@ def encode_remote_network_dhcp_lease(value: RemoteNetworkDhcpLease) -> bytes:
             size_6 = len(text_6)
             if 0 in text_6:
                 raise Irregular
-            clientid_part = (_I_s_4194304.short[size_6] if size_6 < SHORT else _I_s_4194304.long)(
-                1, size_6, text_6
+            clientid_part = (_I_s_4194304[size_6] if size_6 < SHORT else _I_s_4194304_long)(
+                1, text_6
             )
         if type(value) is not RemoteNetworkDhcpLease or 0 in text or 0 in text_4:
             raise Irregular
         return b"".join(
             (
-                (_s_qi_4194304.short[size] if size < SHORT else _s_qi_4194304.long)(
-                    size, text, value.expirytime, value.type
+                (_s_qi_4194304[size] if size < SHORT else _s_qi_4194304_long)(
+                    text, value.expirytime, value.type
                 ),
                 mac_part,
                 iaid_part,
-                (_s_I_4194304.short[size_4] if size_4 < SHORT else _s_I_4194304.long)(
-                    size_4, text_4, value.prefix
+                (_s_I_4194304[size_4] if size_4 < SHORT else _s_I_4194304_long)(
+                    text_4, value.prefix
                 ),
                 hostname_part,
                 clientid_part,
@@ -12035,9 +11811,7 @@ def encode_remote_network_get_dhcp_leases_args(value: RemoteNetworkGetDhcpLeases
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            mac_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
-            )
+            mac_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if (
             type(value) is not RemoteNetworkGetDhcpLeasesArgs
             or type(net) is not RemoteNonnullNetwork
@@ -12047,9 +11821,7 @@ def encode_remote_network_get_dhcp_leases_args(value: RemoteNetworkGetDhcpLeases
             raise Irregular
         return b"".join(
             (
-                (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-                    size, text, net.uuid
-                ),
+                (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, net.uuid),
                 mac_part,
                 _iI(value.need_results, value.flags),
             )
@@ -12091,8 +11863,8 @@ def encode_remote_connect_network_event_register_any_args(
             size = len(text)
             if type(net) is not RemoteNonnullNetwork or 0 in text or len(net.uuid) != 16:
                 raise Irregular
-            net_part = (_I_s_16s_4194304.short[size] if size < SHORT else _I_s_16s_4194304.long)(
-                1, size, text, net.uuid
+            net_part = (_I_s_16s_4194304[size] if size < SHORT else _I_s_16s_4194304_long)(
+                1, text, net.uuid
             )
         if type(value) is not RemoteConnectNetworkEventRegisterAnyArgs:
             raise Irregular
@@ -12138,8 +11910,8 @@ def encode_remote_network_event_lifecycle_msg(value: RemoteNetworkEventLifecycle
             or len(net.uuid) != 16
         ):
             raise Irregular
-        return (_i_s_16sii_4194304.short[size] if size < SHORT else _i_s_16sii_4194304.long)(
-            value.callback_id, size, text, net.uuid, value.event, value.detail
+        return (_i_s_16s2i_4194304[size] if size < SHORT else _i_s_16s2i_4194304_long)(
+            value.callback_id, text, net.uuid, value.event, value.detail
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_event_lifecycle_msg", value)
@@ -12160,9 +11932,7 @@ def encode_remote_network_event_callback_metadata_change_msg(
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            nsuri_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
-            )
+            nsuri_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if (
             type(value) is not RemoteNetworkEventCallbackMetadataChangeMsg
             or type(net) is not RemoteNonnullNetwork
@@ -12170,8 +11940,8 @@ def encode_remote_network_event_callback_metadata_change_msg(
             or len(net.uuid) != 16
         ):
             raise Irregular
-        return (_i_s_16si_4194304.short[size] if size < SHORT else _i_s_16si_4194304.long)(
-            value.callback_id, size, text, net.uuid, value.type
+        return (_i_s_16si_4194304[size] if size < SHORT else _i_s_16si_4194304_long)(
+            value.callback_id, text, net.uuid, value.type
         ) + nsuri_part
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_event_callback_metadata_change_msg", value)
@@ -12190,8 +11960,8 @@ def encode_remote_network_list_all_ports_args(value: RemoteNetworkListAllPortsAr
             or len(network.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, network.uuid, value.need_results, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, network.uuid, value.need_results, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_list_all_ports_args", value)
@@ -12233,8 +12003,8 @@ def encode_remote_network_port_lookup_by_uuid_args(
             or len(value.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s16s_4194304.short[size] if size < SHORT else _s_16s16s_4194304.long)(
-            size, text, network.uuid, value.uuid
+        return (_s_16s16s_4194304[size] if size < SHORT else _s_16s16s_4194304_long)(
+            text, network.uuid, value.uuid
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_port_lookup_by_uuid_args", value)
@@ -12256,8 +12026,8 @@ def encode_remote_network_port_lookup_by_uuid_ret(value: RemoteNetworkPortLookup
             or len(port.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s16s_4194304.short[size] if size < SHORT else _s_16s16s_4194304.long)(
-            size, text, net.uuid, port.uuid
+        return (_s_16s16s_4194304[size] if size < SHORT else _s_16s16s_4194304_long)(
+            text, net.uuid, port.uuid
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_port_lookup_by_uuid_ret", value)
@@ -12279,9 +12049,9 @@ def encode_remote_network_port_create_xml_args(value: RemoteNetworkPortCreateXml
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16s_s_I_4194304.short[size_2] if size_2 < SHORT else _16s_s_I_4194304.long
-        )(network.uuid, size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16s_s_I_4194304[size_2] if size_2 < SHORT else _16s_s_I_4194304_long
+        )(network.uuid, text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_port_create_xml_args", value)
 
@@ -12302,8 +12072,8 @@ def encode_remote_network_port_create_xml_ret(value: RemoteNetworkPortCreateXmlR
             or len(port.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s16s_4194304.short[size] if size < SHORT else _s_16s16s_4194304.long)(
-            size, text, net.uuid, port.uuid
+        return (_s_16s16s_4194304[size] if size < SHORT else _s_16s16s_4194304_long)(
+            text, net.uuid, port.uuid
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_port_create_xml_ret", value)
@@ -12325,8 +12095,8 @@ def encode_remote_network_port_delete_args(value: RemoteNetworkPortDeleteArgs) -
             or len(port.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s16sI_4194304.short[size] if size < SHORT else _s_16s16sI_4194304.long)(
-            size, text, net.uuid, port.uuid, value.flags
+        return (_s_16s16sI_4194304[size] if size < SHORT else _s_16s16sI_4194304_long)(
+            text, net.uuid, port.uuid, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_port_delete_args", value)
@@ -12348,8 +12118,8 @@ def encode_remote_network_port_get_xml_desc_args(value: RemoteNetworkPortGetXmlD
             or len(port.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s16sI_4194304.short[size] if size < SHORT else _s_16s16sI_4194304.long)(
-            size, text, net.uuid, port.uuid, value.flags
+        return (_s_16s16sI_4194304[size] if size < SHORT else _s_16s16sI_4194304_long)(
+            text, net.uuid, port.uuid, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_port_get_xml_desc_args", value)
@@ -12362,7 +12132,7 @@ def encode_remote_network_port_get_xml_desc_ret(value: RemoteNetworkPortGetXmlDe
         size = len(text)
         if type(value) is not RemoteNetworkPortGetXmlDescRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_port_get_xml_desc_ret", value)
 
@@ -12385,8 +12155,8 @@ def encode_remote_network_port_get_parameters_args(
             or len(port.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s16siI_4194304.short[size] if size < SHORT else _s_16s16siI_4194304.long)(
-            size, text, net.uuid, port.uuid, value.nparams, value.flags
+        return (_s_16s16siI_4194304[size] if size < SHORT else _s_16s16siI_4194304_long)(
+            text, net.uuid, port.uuid, value.nparams, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_network_port_get_parameters_args", value)
@@ -12436,8 +12206,8 @@ def encode_remote_network_port_set_parameters_args(
             raise Irregular
         return b"".join(
             (
-                (_s_16s16sI_4194304.short[size] if size < SHORT else _s_16s16sI_4194304.long)(
-                    size, text, net.uuid, port.uuid, len(value.params)
+                (_s_16s16sI_4194304[size] if size < SHORT else _s_16s16sI_4194304_long)(
+                    text, net.uuid, port.uuid, len(value.params)
                 ),
                 _encode_each_remote_typed_param(value.params),
                 _I(value.flags),
@@ -12454,7 +12224,7 @@ def encode_remote_interface_lookup_by_name_args(value: RemoteInterfaceLookupByNa
         size = len(text)
         if type(value) is not RemoteInterfaceLookupByNameArgs or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_interface_lookup_by_name_args", value)
 
@@ -12474,9 +12244,9 @@ def encode_remote_interface_lookup_by_name_ret(value: RemoteInterfaceLookupByNam
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long
-        )(size_2, text_2)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_4194304[size_2] if size_2 < SHORT else _s_4194304_long
+        )(text_2)
     except FAULTS:
         return walk_encode(SHAPES, "remote_interface_lookup_by_name_ret", value)
 
@@ -12490,7 +12260,7 @@ def encode_remote_interface_lookup_by_mac_string_args(
         size = len(text)
         if type(value) is not RemoteInterfaceLookupByMacStringArgs or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_interface_lookup_by_mac_string_args", value)
 
@@ -12512,9 +12282,9 @@ def encode_remote_interface_lookup_by_mac_string_ret(
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long
-        )(size_2, text_2)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_4194304[size_2] if size_2 < SHORT else _s_4194304_long
+        )(text_2)
     except FAULTS:
         return walk_encode(SHAPES, "remote_interface_lookup_by_mac_string_ret", value)
 
@@ -12634,9 +12404,7 @@ def encode_remote_interface_define_xml_args(value: RemoteInterfaceDefineXmlArgs)
         size = len(text)
         if type(value) is not RemoteInterfaceDefineXmlArgs or 0 in text:
             raise Irregular
-        return (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-            size, text, value.flags
-        )
+        return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_interface_define_xml_args", value)
 
@@ -12656,9 +12424,9 @@ def encode_remote_interface_define_xml_ret(value: RemoteInterfaceDefineXmlRet) -
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long
-        )(size_2, text_2)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_4194304[size_2] if size_2 < SHORT else _s_4194304_long
+        )(text_2)
     except FAULTS:
         return walk_encode(SHAPES, "remote_interface_define_xml_ret", value)
 
@@ -12678,9 +12446,9 @@ def encode_remote_interface_undefine_args(value: RemoteInterfaceUndefineArgs) ->
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long
-        )(size_2, text_2)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_4194304[size_2] if size_2 < SHORT else _s_4194304_long
+        )(text_2)
     except FAULTS:
         return walk_encode(SHAPES, "remote_interface_undefine_args", value)
 
@@ -12700,9 +12468,9 @@ def encode_remote_interface_create_args(value: RemoteInterfaceCreateArgs) -> byt
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_I_4194304.short[size_2] if size_2 < SHORT else _s_I_4194304.long
-        )(size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_I_4194304[size_2] if size_2 < SHORT else _s_I_4194304_long
+        )(text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_interface_create_args", value)
 
@@ -12722,9 +12490,9 @@ def encode_remote_interface_destroy_args(value: RemoteInterfaceDestroyArgs) -> b
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_I_4194304.short[size_2] if size_2 < SHORT else _s_I_4194304.long
-        )(size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_I_4194304[size_2] if size_2 < SHORT else _s_I_4194304_long
+        )(text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_interface_destroy_args", value)
 
@@ -12744,9 +12512,9 @@ def encode_remote_interface_get_xml_desc_args(value: RemoteInterfaceGetXmlDescAr
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_I_4194304.short[size_2] if size_2 < SHORT else _s_I_4194304.long
-        )(size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_I_4194304[size_2] if size_2 < SHORT else _s_I_4194304_long
+        )(text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_interface_get_xml_desc_args", value)
 
@@ -12758,7 +12526,7 @@ def encode_remote_interface_get_xml_desc_ret(value: RemoteInterfaceGetXmlDescRet
         size = len(text)
         if type(value) is not RemoteInterfaceGetXmlDescRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_interface_get_xml_desc_ret", value)
 
@@ -12778,9 +12546,9 @@ def encode_remote_interface_is_active_args(value: RemoteInterfaceIsActiveArgs) -
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long
-        )(size_2, text_2)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_4194304[size_2] if size_2 < SHORT else _s_4194304_long
+        )(text_2)
     except FAULTS:
         return walk_encode(SHAPES, "remote_interface_is_active_args", value)
 
@@ -12832,7 +12600,7 @@ def encode_remote_nwfilter_lookup_by_name_args(value: RemoteNwfilterLookupByName
         size = len(text)
         if type(value) is not RemoteNwfilterLookupByNameArgs or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_nwfilter_lookup_by_name_args", value)
 
@@ -12850,9 +12618,7 @@ def encode_remote_nwfilter_lookup_by_name_ret(value: RemoteNwfilterLookupByNameR
             or len(nwfilter.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, nwfilter.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, nwfilter.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_nwfilter_lookup_by_name_ret", value)
 
@@ -12880,9 +12646,7 @@ def encode_remote_nwfilter_lookup_by_uuid_ret(value: RemoteNwfilterLookupByUuidR
             or len(nwfilter.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, nwfilter.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, nwfilter.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_nwfilter_lookup_by_uuid_ret", value)
 
@@ -12960,7 +12724,7 @@ def encode_remote_nwfilter_define_xml_args(value: RemoteNwfilterDefineXmlArgs) -
         size = len(text)
         if type(value) is not RemoteNwfilterDefineXmlArgs or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_nwfilter_define_xml_args", value)
 
@@ -12978,9 +12742,7 @@ def encode_remote_nwfilter_define_xml_ret(value: RemoteNwfilterDefineXmlRet) -> 
             or len(nwfilter.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, nwfilter.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, nwfilter.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_nwfilter_define_xml_ret", value)
 
@@ -12992,9 +12754,7 @@ def encode_remote_nwfilter_define_xml_flags_args(value: RemoteNwfilterDefineXmlF
         size = len(text)
         if type(value) is not RemoteNwfilterDefineXmlFlagsArgs or 0 in text:
             raise Irregular
-        return (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-            size, text, value.flags
-        )
+        return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_nwfilter_define_xml_flags_args", value)
 
@@ -13012,9 +12772,7 @@ def encode_remote_nwfilter_define_xml_flags_ret(value: RemoteNwfilterDefineXmlFl
             or len(nwfilter.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, nwfilter.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, nwfilter.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_nwfilter_define_xml_flags_ret", value)
 
@@ -13032,9 +12790,7 @@ def encode_remote_nwfilter_undefine_args(value: RemoteNwfilterUndefineArgs) -> b
             or len(nwfilter.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, nwfilter.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, nwfilter.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_nwfilter_undefine_args", value)
 
@@ -13052,8 +12808,8 @@ def encode_remote_nwfilter_get_xml_desc_args(value: RemoteNwfilterGetXmlDescArgs
             or len(nwfilter.uuid) != 16
         ):
             raise Irregular
-        return (_s_16sI_4194304.short[size] if size < SHORT else _s_16sI_4194304.long)(
-            size, text, nwfilter.uuid, value.flags
+        return (_s_16sI_4194304[size] if size < SHORT else _s_16sI_4194304_long)(
+            text, nwfilter.uuid, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_nwfilter_get_xml_desc_args", value)
@@ -13066,7 +12822,7 @@ def encode_remote_nwfilter_get_xml_desc_ret(value: RemoteNwfilterGetXmlDescRet) 
         size = len(text)
         if type(value) is not RemoteNwfilterGetXmlDescRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_nwfilter_get_xml_desc_ret", value)
 
@@ -13080,7 +12836,7 @@ def encode_remote_nwfilter_binding_lookup_by_port_dev_args(
         size = len(text)
         if type(value) is not RemoteNwfilterBindingLookupByPortDevArgs or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_nwfilter_binding_lookup_by_port_dev_args", value)
 
@@ -13102,9 +12858,9 @@ def encode_remote_nwfilter_binding_lookup_by_port_dev_ret(
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long
-        )(size_2, text_2)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_4194304[size_2] if size_2 < SHORT else _s_4194304_long
+        )(text_2)
     except FAULTS:
         return walk_encode(SHAPES, "remote_nwfilter_binding_lookup_by_port_dev_ret", value)
 
@@ -13152,9 +12908,7 @@ def encode_remote_nwfilter_binding_create_xml_args(
         size = len(text)
         if type(value) is not RemoteNwfilterBindingCreateXmlArgs or 0 in text:
             raise Irregular
-        return (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-            size, text, value.flags
-        )
+        return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_nwfilter_binding_create_xml_args", value)
 
@@ -13176,9 +12930,9 @@ def encode_remote_nwfilter_binding_create_xml_ret(
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long
-        )(size_2, text_2)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_4194304[size_2] if size_2 < SHORT else _s_4194304_long
+        )(text_2)
     except FAULTS:
         return walk_encode(SHAPES, "remote_nwfilter_binding_create_xml_ret", value)
 
@@ -13198,9 +12952,9 @@ def encode_remote_nwfilter_binding_delete_args(value: RemoteNwfilterBindingDelet
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long
-        )(size_2, text_2)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_4194304[size_2] if size_2 < SHORT else _s_4194304_long
+        )(text_2)
     except FAULTS:
         return walk_encode(SHAPES, "remote_nwfilter_binding_delete_args", value)
 
@@ -13222,9 +12976,9 @@ def encode_remote_nwfilter_binding_get_xml_desc_args(
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_I_4194304.short[size_2] if size_2 < SHORT else _s_I_4194304.long
-        )(size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_I_4194304[size_2] if size_2 < SHORT else _s_I_4194304_long
+        )(text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_nwfilter_binding_get_xml_desc_args", value)
 
@@ -13238,7 +12992,7 @@ def encode_remote_nwfilter_binding_get_xml_desc_ret(
         size = len(text)
         if type(value) is not RemoteNwfilterBindingGetXmlDescRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_nwfilter_binding_get_xml_desc_ret", value)
 
@@ -13252,7 +13006,7 @@ def encode_remote_storage_pool_lookup_by_name_args(
         size = len(text)
         if type(value) is not RemoteStoragePoolLookupByNameArgs or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_lookup_by_name_args", value)
 
@@ -13270,9 +13024,7 @@ def encode_remote_storage_pool_lookup_by_name_ret(value: RemoteStoragePoolLookup
             or len(pool.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, pool.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, pool.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_lookup_by_name_ret", value)
 
@@ -13302,9 +13054,7 @@ def encode_remote_storage_pool_lookup_by_uuid_ret(value: RemoteStoragePoolLookup
             or len(pool.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, pool.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, pool.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_lookup_by_uuid_ret", value)
 
@@ -13331,9 +13081,9 @@ def encode_remote_storage_pool_lookup_by_volume_args(
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(size_2, text_2),
-                (_s_4194304.short[size_3] if size_3 < SHORT else _s_4194304.long)(size_3, text_3),
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_s_4194304[size_2] if size_2 < SHORT else _s_4194304_long)(text_2),
+                (_s_4194304[size_3] if size_3 < SHORT else _s_4194304_long)(text_3),
             )
         )
     except FAULTS:
@@ -13355,9 +13105,7 @@ def encode_remote_storage_pool_lookup_by_volume_ret(
             or len(pool.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, pool.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, pool.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_lookup_by_volume_ret", value)
 
@@ -13371,7 +13119,7 @@ def encode_remote_storage_pool_lookup_by_target_path_args(
         size = len(text)
         if type(value) is not RemoteStoragePoolLookupByTargetPathArgs or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_lookup_by_target_path_args", value)
 
@@ -13391,9 +13139,7 @@ def encode_remote_storage_pool_lookup_by_target_path_ret(
             or len(pool.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, pool.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, pool.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_lookup_by_target_path_ret", value)
 
@@ -13524,14 +13270,14 @@ def encode_remote_connect_find_storage_pool_sources_args(
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            src_spec_part = (_I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long)(
-                1, size_2, text_2
+            src_spec_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(
+                1, text_2
             )
         if type(value) is not RemoteConnectFindStoragePoolSourcesArgs or 0 in text:
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
                 src_spec_part,
                 _I(value.flags),
             )
@@ -13549,7 +13295,7 @@ def encode_remote_connect_find_storage_pool_sources_ret(
         size = len(text)
         if type(value) is not RemoteConnectFindStoragePoolSourcesRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_connect_find_storage_pool_sources_ret", value)
 
@@ -13575,7 +13321,7 @@ def encode_remote_connect_get_storage_pool_capabilities_ret(
         size = len(text)
         if type(value) is not RemoteConnectGetStoragePoolCapabilitiesRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_connect_get_storage_pool_capabilities_ret", value)
 
@@ -13587,9 +13333,7 @@ def encode_remote_storage_pool_define_xml_args(value: RemoteStoragePoolDefineXml
         size = len(text)
         if type(value) is not RemoteStoragePoolDefineXmlArgs or 0 in text:
             raise Irregular
-        return (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-            size, text, value.flags
-        )
+        return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_define_xml_args", value)
 
@@ -13607,9 +13351,7 @@ def encode_remote_storage_pool_define_xml_ret(value: RemoteStoragePoolDefineXmlR
             or len(pool.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, pool.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, pool.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_define_xml_ret", value)
 
@@ -13627,9 +13369,7 @@ def encode_remote_storage_pool_undefine_args(value: RemoteStoragePoolUndefineArg
             or len(pool.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, pool.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, pool.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_undefine_args", value)
 
@@ -13647,8 +13387,8 @@ def encode_remote_storage_pool_build_args(value: RemoteStoragePoolBuildArgs) -> 
             or len(pool.uuid) != 16
         ):
             raise Irregular
-        return (_s_16sI_4194304.short[size] if size < SHORT else _s_16sI_4194304.long)(
-            size, text, pool.uuid, value.flags
+        return (_s_16sI_4194304[size] if size < SHORT else _s_16sI_4194304_long)(
+            text, pool.uuid, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_build_args", value)
@@ -13667,8 +13407,8 @@ def encode_remote_storage_pool_delete_args(value: RemoteStoragePoolDeleteArgs) -
             or len(pool.uuid) != 16
         ):
             raise Irregular
-        return (_s_16sI_4194304.short[size] if size < SHORT else _s_16sI_4194304.long)(
-            size, text, pool.uuid, value.flags
+        return (_s_16sI_4194304[size] if size < SHORT else _s_16sI_4194304_long)(
+            text, pool.uuid, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_delete_args", value)
@@ -13687,8 +13427,8 @@ def encode_remote_storage_pool_create_args(value: RemoteStoragePoolCreateArgs) -
             or len(pool.uuid) != 16
         ):
             raise Irregular
-        return (_s_16sI_4194304.short[size] if size < SHORT else _s_16sI_4194304.long)(
-            size, text, pool.uuid, value.flags
+        return (_s_16sI_4194304[size] if size < SHORT else _s_16sI_4194304_long)(
+            text, pool.uuid, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_create_args", value)
@@ -13701,9 +13441,7 @@ def encode_remote_storage_pool_create_xml_args(value: RemoteStoragePoolCreateXml
         size = len(text)
         if type(value) is not RemoteStoragePoolCreateXmlArgs or 0 in text:
             raise Irregular
-        return (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-            size, text, value.flags
-        )
+        return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_create_xml_args", value)
 
@@ -13721,9 +13459,7 @@ def encode_remote_storage_pool_create_xml_ret(value: RemoteStoragePoolCreateXmlR
             or len(pool.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, pool.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, pool.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_create_xml_ret", value)
 
@@ -13741,9 +13477,7 @@ def encode_remote_storage_pool_destroy_args(value: RemoteStoragePoolDestroyArgs)
             or len(pool.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, pool.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, pool.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_destroy_args", value)
 
@@ -13761,8 +13495,8 @@ def encode_remote_storage_pool_refresh_args(value: RemoteStoragePoolRefreshArgs)
             or len(pool.uuid) != 16
         ):
             raise Irregular
-        return (_s_16sI_4194304.short[size] if size < SHORT else _s_16sI_4194304.long)(
-            size, text, pool.uuid, value.flags
+        return (_s_16sI_4194304[size] if size < SHORT else _s_16sI_4194304_long)(
+            text, pool.uuid, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_refresh_args", value)
@@ -13781,9 +13515,7 @@ def encode_remote_storage_pool_get_info_args(value: RemoteStoragePoolGetInfoArgs
             or len(pool.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, pool.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, pool.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_get_info_args", value)
 
@@ -13791,9 +13523,9 @@ def encode_remote_storage_pool_get_info_args(value: RemoteStoragePoolGetInfoArgs
 def encode_remote_storage_pool_get_info_ret(value: RemoteStoragePoolGetInfoRet) -> bytes:
     """struct remote_storage_pool_get_info_ret."""
     try:
-        if type(value) is not RemoteStoragePoolGetInfoRet or not 0 <= value.state <= 255:
+        if type(value) is not RemoteStoragePoolGetInfoRet:
             raise Irregular
-        return _IQQQ(value.state, value.capacity, value.allocation, value.available)
+        return _3xB3Q(value.state, value.capacity, value.allocation, value.available)
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_get_info_ret", value)
 
@@ -13811,8 +13543,8 @@ def encode_remote_storage_pool_get_xml_desc_args(value: RemoteStoragePoolGetXmlD
             or len(pool.uuid) != 16
         ):
             raise Irregular
-        return (_s_16sI_4194304.short[size] if size < SHORT else _s_16sI_4194304.long)(
-            size, text, pool.uuid, value.flags
+        return (_s_16sI_4194304[size] if size < SHORT else _s_16sI_4194304_long)(
+            text, pool.uuid, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_get_xml_desc_args", value)
@@ -13825,7 +13557,7 @@ def encode_remote_storage_pool_get_xml_desc_ret(value: RemoteStoragePoolGetXmlDe
         size = len(text)
         if type(value) is not RemoteStoragePoolGetXmlDescRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_get_xml_desc_ret", value)
 
@@ -13845,9 +13577,7 @@ def encode_remote_storage_pool_get_autostart_args(
             or len(pool.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, pool.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, pool.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_get_autostart_args", value)
 
@@ -13877,8 +13607,8 @@ def encode_remote_storage_pool_set_autostart_args(
             or len(pool.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, pool.uuid, value.autostart
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, pool.uuid, value.autostart
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_set_autostart_args", value)
@@ -13897,9 +13627,7 @@ def encode_remote_storage_pool_is_active_args(value: RemoteStoragePoolIsActiveAr
             or len(pool.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, pool.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, pool.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_is_active_args", value)
 
@@ -13929,9 +13657,7 @@ def encode_remote_storage_pool_is_persistent_args(
             or len(pool.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, pool.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, pool.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_is_persistent_args", value)
 
@@ -13959,8 +13685,8 @@ def encode_remote_connect_storage_pool_event_register_any_args(
             size = len(text)
             if type(pool) is not RemoteNonnullStoragePool or 0 in text or len(pool.uuid) != 16:
                 raise Irregular
-            pool_part = (_I_s_16s_4194304.short[size] if size < SHORT else _I_s_16s_4194304.long)(
-                1, size, text, pool.uuid
+            pool_part = (_I_s_16s_4194304[size] if size < SHORT else _I_s_16s_4194304_long)(
+                1, text, pool.uuid
             )
         if type(value) is not RemoteConnectStoragePoolEventRegisterAnyArgs:
             raise Irregular
@@ -14008,8 +13734,8 @@ def encode_remote_storage_pool_event_lifecycle_msg(
             or len(pool.uuid) != 16
         ):
             raise Irregular
-        return (_i_s_16sii_4194304.short[size] if size < SHORT else _i_s_16sii_4194304.long)(
-            value.callback_id, size, text, pool.uuid, value.event, value.detail
+        return (_i_s_16s2i_4194304[size] if size < SHORT else _i_s_16s2i_4194304_long)(
+            value.callback_id, text, pool.uuid, value.event, value.detail
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_event_lifecycle_msg", value)
@@ -14028,8 +13754,8 @@ def encode_remote_storage_pool_event_refresh_msg(value: RemoteStoragePoolEventRe
             or len(pool.uuid) != 16
         ):
             raise Irregular
-        return (_i_s_16s_4194304.short[size] if size < SHORT else _i_s_16s_4194304.long)(
-            value.callback_id, size, text, pool.uuid
+        return (_i_s_16s_4194304[size] if size < SHORT else _i_s_16s_4194304_long)(
+            value.callback_id, text, pool.uuid
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_event_refresh_msg", value)
@@ -14051,9 +13777,9 @@ def encode_remote_storage_vol_lookup_by_name_args(value: RemoteStorageVolLookupB
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16s_s_4194304.short[size_2] if size_2 < SHORT else _16s_s_4194304.long
-        )(pool.uuid, size_2, text_2)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16s_s_4194304[size_2] if size_2 < SHORT else _16s_s_4194304_long
+        )(pool.uuid, text_2)
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_vol_lookup_by_name_args", value)
 
@@ -14078,9 +13804,9 @@ def encode_remote_storage_vol_lookup_by_name_ret(value: RemoteStorageVolLookupBy
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(size_2, text_2),
-                (_s_4194304.short[size_3] if size_3 < SHORT else _s_4194304.long)(size_3, text_3),
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_s_4194304[size_2] if size_2 < SHORT else _s_4194304_long)(text_2),
+                (_s_4194304[size_3] if size_3 < SHORT else _s_4194304_long)(text_3),
             )
         )
     except FAULTS:
@@ -14094,7 +13820,7 @@ def encode_remote_storage_vol_lookup_by_key_args(value: RemoteStorageVolLookupBy
         size = len(text)
         if type(value) is not RemoteStorageVolLookupByKeyArgs or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_vol_lookup_by_key_args", value)
 
@@ -14119,9 +13845,9 @@ def encode_remote_storage_vol_lookup_by_key_ret(value: RemoteStorageVolLookupByK
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(size_2, text_2),
-                (_s_4194304.short[size_3] if size_3 < SHORT else _s_4194304.long)(size_3, text_3),
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_s_4194304[size_2] if size_2 < SHORT else _s_4194304_long)(text_2),
+                (_s_4194304[size_3] if size_3 < SHORT else _s_4194304_long)(text_3),
             )
         )
     except FAULTS:
@@ -14135,7 +13861,7 @@ def encode_remote_storage_vol_lookup_by_path_args(value: RemoteStorageVolLookupB
         size = len(text)
         if type(value) is not RemoteStorageVolLookupByPathArgs or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_vol_lookup_by_path_args", value)
 
@@ -14160,9 +13886,9 @@ def encode_remote_storage_vol_lookup_by_path_ret(value: RemoteStorageVolLookupBy
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(size_2, text_2),
-                (_s_4194304.short[size_3] if size_3 < SHORT else _s_4194304.long)(size_3, text_3),
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_s_4194304[size_2] if size_2 < SHORT else _s_4194304_long)(text_2),
+                (_s_4194304[size_3] if size_3 < SHORT else _s_4194304_long)(text_3),
             )
         )
     except FAULTS:
@@ -14184,8 +13910,8 @@ def encode_remote_storage_pool_list_all_volumes_args(
             or len(pool.uuid) != 16
         ):
             raise Irregular
-        return (_s_16siI_4194304.short[size] if size < SHORT else _s_16siI_4194304.long)(
-            size, text, pool.uuid, value.need_results, value.flags
+        return (_s_16siI_4194304[size] if size < SHORT else _s_16siI_4194304_long)(
+            text, pool.uuid, value.need_results, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_list_all_volumes_args", value)
@@ -14228,9 +13954,7 @@ def encode_remote_storage_pool_num_of_volumes_args(
             or len(pool.uuid) != 16
         ):
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, pool.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, pool.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_num_of_volumes_args", value)
 
@@ -14258,8 +13982,8 @@ def encode_remote_storage_pool_list_volumes_args(value: RemoteStoragePoolListVol
             or len(pool.uuid) != 16
         ):
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, pool.uuid, value.maxnames
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, pool.uuid, value.maxnames
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_pool_list_volumes_args", value)
@@ -14295,9 +14019,9 @@ def encode_remote_storage_vol_create_xml_args(value: RemoteStorageVolCreateXmlAr
             or 0 in text_2
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _16s_s_I_4194304.short[size_2] if size_2 < SHORT else _16s_s_I_4194304.long
-        )(pool.uuid, size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _16s_s_I_4194304[size_2] if size_2 < SHORT else _16s_s_I_4194304_long
+        )(pool.uuid, text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_vol_create_xml_args", value)
 
@@ -14322,9 +14046,9 @@ def encode_remote_storage_vol_create_xml_ret(value: RemoteStorageVolCreateXmlRet
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(size_2, text_2),
-                (_s_4194304.short[size_3] if size_3 < SHORT else _s_4194304.long)(size_3, text_3),
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_s_4194304[size_2] if size_2 < SHORT else _s_4194304_long)(text_2),
+                (_s_4194304[size_3] if size_3 < SHORT else _s_4194304_long)(text_3),
             )
         )
     except FAULTS:
@@ -14362,14 +14086,14 @@ def encode_remote_storage_vol_create_xml_from_args(
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_16s_s_4194304.short[size_2] if size_2 < SHORT else _16s_s_4194304.long)(
-                    pool.uuid, size_2, text_2
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_16s_s_4194304[size_2] if size_2 < SHORT else _16s_s_4194304_long)(
+                    pool.uuid, text_2
                 ),
-                (_s_4194304.short[size_3] if size_3 < SHORT else _s_4194304.long)(size_3, text_3),
-                (_s_4194304.short[size_4] if size_4 < SHORT else _s_4194304.long)(size_4, text_4),
-                (_s_I_4194304.short[size_5] if size_5 < SHORT else _s_I_4194304.long)(
-                    size_5, text_5, value.flags
+                (_s_4194304[size_3] if size_3 < SHORT else _s_4194304_long)(text_3),
+                (_s_4194304[size_4] if size_4 < SHORT else _s_4194304_long)(text_4),
+                (_s_I_4194304[size_5] if size_5 < SHORT else _s_I_4194304_long)(
+                    text_5, value.flags
                 ),
             )
         )
@@ -14397,9 +14121,9 @@ def encode_remote_storage_vol_create_xml_from_ret(value: RemoteStorageVolCreateX
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(size_2, text_2),
-                (_s_4194304.short[size_3] if size_3 < SHORT else _s_4194304.long)(size_3, text_3),
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_s_4194304[size_2] if size_2 < SHORT else _s_4194304_long)(text_2),
+                (_s_4194304[size_3] if size_3 < SHORT else _s_4194304_long)(text_3),
             )
         )
     except FAULTS:
@@ -14426,10 +14150,10 @@ def encode_remote_storage_vol_delete_args(value: RemoteStorageVolDeleteArgs) -> 
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(size_2, text_2),
-                (_s_I_4194304.short[size_3] if size_3 < SHORT else _s_I_4194304.long)(
-                    size_3, text_3, value.flags
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_s_4194304[size_2] if size_2 < SHORT else _s_4194304_long)(text_2),
+                (_s_I_4194304[size_3] if size_3 < SHORT else _s_I_4194304_long)(
+                    text_3, value.flags
                 ),
             )
         )
@@ -14457,10 +14181,10 @@ def encode_remote_storage_vol_wipe_args(value: RemoteStorageVolWipeArgs) -> byte
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(size_2, text_2),
-                (_s_I_4194304.short[size_3] if size_3 < SHORT else _s_I_4194304.long)(
-                    size_3, text_3, value.flags
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_s_4194304[size_2] if size_2 < SHORT else _s_4194304_long)(text_2),
+                (_s_I_4194304[size_3] if size_3 < SHORT else _s_I_4194304_long)(
+                    text_3, value.flags
                 ),
             )
         )
@@ -14488,10 +14212,10 @@ def encode_remote_storage_vol_wipe_pattern_args(value: RemoteStorageVolWipePatte
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(size_2, text_2),
-                (_s_II_4194304.short[size_3] if size_3 < SHORT else _s_II_4194304.long)(
-                    size_3, text_3, value.algorithm, value.flags
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_s_4194304[size_2] if size_2 < SHORT else _s_4194304_long)(text_2),
+                (_s_2I_4194304[size_3] if size_3 < SHORT else _s_2I_4194304_long)(
+                    text_3, value.algorithm, value.flags
                 ),
             )
         )
@@ -14519,10 +14243,10 @@ def encode_remote_storage_vol_resize_args(value: RemoteStorageVolResizeArgs) -> 
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(size_2, text_2),
-                (_s_QI_4194304.short[size_3] if size_3 < SHORT else _s_QI_4194304.long)(
-                    size_3, text_3, value.capacity, value.flags
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_s_4194304[size_2] if size_2 < SHORT else _s_4194304_long)(text_2),
+                (_s_QI_4194304[size_3] if size_3 < SHORT else _s_QI_4194304_long)(
+                    text_3, value.capacity, value.flags
                 ),
             )
         )
@@ -14550,10 +14274,10 @@ def encode_remote_storage_vol_upload_args(value: RemoteStorageVolUploadArgs) -> 
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(size_2, text_2),
-                (_s_QQI_4194304.short[size_3] if size_3 < SHORT else _s_QQI_4194304.long)(
-                    size_3, text_3, value.offset, value.length, value.flags
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_s_4194304[size_2] if size_2 < SHORT else _s_4194304_long)(text_2),
+                (_s_2QI_4194304[size_3] if size_3 < SHORT else _s_2QI_4194304_long)(
+                    text_3, value.offset, value.length, value.flags
                 ),
             )
         )
@@ -14581,10 +14305,10 @@ def encode_remote_storage_vol_download_args(value: RemoteStorageVolDownloadArgs)
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(size_2, text_2),
-                (_s_QQI_4194304.short[size_3] if size_3 < SHORT else _s_QQI_4194304.long)(
-                    size_3, text_3, value.offset, value.length, value.flags
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_s_4194304[size_2] if size_2 < SHORT else _s_4194304_long)(text_2),
+                (_s_2QI_4194304[size_3] if size_3 < SHORT else _s_2QI_4194304_long)(
+                    text_3, value.offset, value.length, value.flags
                 ),
             )
         )
@@ -14612,9 +14336,9 @@ def encode_remote_storage_vol_get_info_args(value: RemoteStorageVolGetInfoArgs) 
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(size_2, text_2),
-                (_s_4194304.short[size_3] if size_3 < SHORT else _s_4194304.long)(size_3, text_3),
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_s_4194304[size_2] if size_2 < SHORT else _s_4194304_long)(text_2),
+                (_s_4194304[size_3] if size_3 < SHORT else _s_4194304_long)(text_3),
             )
         )
     except FAULTS:
@@ -14626,7 +14350,7 @@ def encode_remote_storage_vol_get_info_ret(value: RemoteStorageVolGetInfoRet) ->
     try:
         if type(value) is not RemoteStorageVolGetInfoRet or not -128 <= value.type <= 127:
             raise Irregular
-        return _iQQ(value.type, value.capacity, value.allocation)
+        return _i2Q(value.type, value.capacity, value.allocation)
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_vol_get_info_ret", value)
 
@@ -14651,10 +14375,10 @@ def encode_remote_storage_vol_get_info_flags_args(value: RemoteStorageVolGetInfo
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(size_2, text_2),
-                (_s_I_4194304.short[size_3] if size_3 < SHORT else _s_I_4194304.long)(
-                    size_3, text_3, value.flags
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_s_4194304[size_2] if size_2 < SHORT else _s_4194304_long)(text_2),
+                (_s_I_4194304[size_3] if size_3 < SHORT else _s_I_4194304_long)(
+                    text_3, value.flags
                 ),
             )
         )
@@ -14667,7 +14391,7 @@ def encode_remote_storage_vol_get_info_flags_ret(value: RemoteStorageVolGetInfoF
     try:
         if type(value) is not RemoteStorageVolGetInfoFlagsRet or not -128 <= value.type <= 127:
             raise Irregular
-        return _iQQ(value.type, value.capacity, value.allocation)
+        return _i2Q(value.type, value.capacity, value.allocation)
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_vol_get_info_flags_ret", value)
 
@@ -14692,9 +14416,9 @@ def encode_remote_storage_vol_get_path_args(value: RemoteStorageVolGetPathArgs) 
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(size_2, text_2),
-                (_s_4194304.short[size_3] if size_3 < SHORT else _s_4194304.long)(size_3, text_3),
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_s_4194304[size_2] if size_2 < SHORT else _s_4194304_long)(text_2),
+                (_s_4194304[size_3] if size_3 < SHORT else _s_4194304_long)(text_3),
             )
         )
     except FAULTS:
@@ -14708,7 +14432,7 @@ def encode_remote_storage_vol_get_path_ret(value: RemoteStorageVolGetPathRet) ->
         size = len(text)
         if type(value) is not RemoteStorageVolGetPathRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_vol_get_path_ret", value)
 
@@ -14733,10 +14457,10 @@ def encode_remote_storage_vol_get_xml_desc_args(value: RemoteStorageVolGetXmlDes
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
-                (_s_4194304.short[size_2] if size_2 < SHORT else _s_4194304.long)(size_2, text_2),
-                (_s_I_4194304.short[size_3] if size_3 < SHORT else _s_I_4194304.long)(
-                    size_3, text_3, value.flags
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
+                (_s_4194304[size_2] if size_2 < SHORT else _s_4194304_long)(text_2),
+                (_s_I_4194304[size_3] if size_3 < SHORT else _s_I_4194304_long)(
+                    text_3, value.flags
                 ),
             )
         )
@@ -14751,7 +14475,7 @@ def encode_remote_storage_vol_get_xml_desc_ret(value: RemoteStorageVolGetXmlDesc
         size = len(text)
         if type(value) is not RemoteStorageVolGetXmlDescRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_storage_vol_get_xml_desc_ret", value)
 
@@ -14763,7 +14487,7 @@ def encode_remote_node_device_lookup_by_name_args(value: RemoteNodeDeviceLookupB
         size = len(text)
         if type(value) is not RemoteNodeDeviceLookupByNameArgs or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_device_lookup_by_name_args", value)
 
@@ -14780,7 +14504,7 @@ def encode_remote_node_device_lookup_by_name_ret(value: RemoteNodeDeviceLookupBy
             or 0 in text
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_device_lookup_by_name_ret", value)
 
@@ -14796,9 +14520,9 @@ def encode_remote_node_device_lookup_scsi_host_by_wwn_args(
         size_2 = len(text_2)
         if type(value) is not RemoteNodeDeviceLookupScsiHostByWwnArgs or 0 in text or 0 in text_2:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_I_4194304.short[size_2] if size_2 < SHORT else _s_I_4194304.long
-        )(size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_I_4194304[size_2] if size_2 < SHORT else _s_I_4194304_long
+        )(text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_device_lookup_scsi_host_by_wwn_args", value)
 
@@ -14817,7 +14541,7 @@ def encode_remote_node_device_lookup_scsi_host_by_wwn_ret(
             or 0 in text
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_device_lookup_scsi_host_by_wwn_ret", value)
 
@@ -14866,9 +14590,7 @@ def encode_remote_node_num_of_devices_args(value: RemoteNodeNumOfDevicesArgs) ->
             size = len(text)
             if 0 in text:
                 raise Irregular
-            cap_part = (_I_s_4194304.short[size] if size < SHORT else _I_s_4194304.long)(
-                1, size, text
-            )
+            cap_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
         if type(value) is not RemoteNodeNumOfDevicesArgs:
             raise Irregular
         return cap_part + _I(value.flags)
@@ -14896,9 +14618,7 @@ def encode_remote_node_list_devices_args(value: RemoteNodeListDevicesArgs) -> by
             size = len(text)
             if 0 in text:
                 raise Irregular
-            cap_part = (_I_s_4194304.short[size] if size < SHORT else _I_s_4194304.long)(
-                1, size, text
-            )
+            cap_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
         if type(value) is not RemoteNodeListDevicesArgs:
             raise Irregular
         return cap_part + _iI(value.maxnames, value.flags)
@@ -14927,9 +14647,7 @@ def encode_remote_node_device_get_xml_desc_args(value: RemoteNodeDeviceGetXmlDes
         size = len(text)
         if type(value) is not RemoteNodeDeviceGetXmlDescArgs or 0 in text:
             raise Irregular
-        return (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-            size, text, value.flags
-        )
+        return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_device_get_xml_desc_args", value)
 
@@ -14941,7 +14659,7 @@ def encode_remote_node_device_get_xml_desc_ret(value: RemoteNodeDeviceGetXmlDesc
         size = len(text)
         if type(value) is not RemoteNodeDeviceGetXmlDescRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_device_get_xml_desc_ret", value)
 
@@ -14953,7 +14671,7 @@ def encode_remote_node_device_get_parent_args(value: RemoteNodeDeviceGetParentAr
         size = len(text)
         if type(value) is not RemoteNodeDeviceGetParentArgs or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_device_get_parent_args", value)
 
@@ -14968,9 +14686,7 @@ def encode_remote_node_device_get_parent_ret(value: RemoteNodeDeviceGetParentRet
             size = len(text)
             if 0 in text:
                 raise Irregular
-            parent_name_part = (_I_s_4194304.short[size] if size < SHORT else _I_s_4194304.long)(
-                1, size, text
-            )
+            parent_name_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
         if type(value) is not RemoteNodeDeviceGetParentRet:
             raise Irregular
         return parent_name_part
@@ -14985,7 +14701,7 @@ def encode_remote_node_device_num_of_caps_args(value: RemoteNodeDeviceNumOfCapsA
         size = len(text)
         if type(value) is not RemoteNodeDeviceNumOfCapsArgs or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_device_num_of_caps_args", value)
 
@@ -15007,9 +14723,7 @@ def encode_remote_node_device_list_caps_args(value: RemoteNodeDeviceListCapsArgs
         size = len(text)
         if type(value) is not RemoteNodeDeviceListCapsArgs or 0 in text:
             raise Irregular
-        return (_s_i_4194304.short[size] if size < SHORT else _s_i_4194304.long)(
-            size, text, value.maxnames
-        )
+        return (_s_i_4194304[size] if size < SHORT else _s_i_4194304_long)(text, value.maxnames)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_device_list_caps_args", value)
 
@@ -15035,7 +14749,7 @@ def encode_remote_node_device_dettach_args(value: RemoteNodeDeviceDettachArgs) -
         size = len(text)
         if type(value) is not RemoteNodeDeviceDettachArgs or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_device_dettach_args", value)
 
@@ -15052,14 +14766,14 @@ def encode_remote_node_device_detach_flags_args(value: RemoteNodeDeviceDetachFla
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            driver_name_part = (
-                _I_s_4194304.short[size_2] if size_2 < SHORT else _I_s_4194304.long
-            )(1, size_2, text_2)
+            driver_name_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(
+                1, text_2
+            )
         if type(value) is not RemoteNodeDeviceDetachFlagsArgs or 0 in text:
             raise Irregular
         return b"".join(
             (
-                (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text),
+                (_s_4194304[size] if size < SHORT else _s_4194304_long)(text),
                 driver_name_part,
                 _I(value.flags),
             )
@@ -15075,7 +14789,7 @@ def encode_remote_node_device_re_attach_args(value: RemoteNodeDeviceReAttachArgs
         size = len(text)
         if type(value) is not RemoteNodeDeviceReAttachArgs or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_device_re_attach_args", value)
 
@@ -15087,7 +14801,7 @@ def encode_remote_node_device_reset_args(value: RemoteNodeDeviceResetArgs) -> by
         size = len(text)
         if type(value) is not RemoteNodeDeviceResetArgs or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_device_reset_args", value)
 
@@ -15099,9 +14813,7 @@ def encode_remote_node_device_create_xml_args(value: RemoteNodeDeviceCreateXmlAr
         size = len(text)
         if type(value) is not RemoteNodeDeviceCreateXmlArgs or 0 in text:
             raise Irregular
-        return (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-            size, text, value.flags
-        )
+        return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_device_create_xml_args", value)
 
@@ -15118,7 +14830,7 @@ def encode_remote_node_device_create_xml_ret(value: RemoteNodeDeviceCreateXmlRet
             or 0 in text
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_device_create_xml_ret", value)
 
@@ -15130,7 +14842,7 @@ def encode_remote_node_device_destroy_args(value: RemoteNodeDeviceDestroyArgs) -
         size = len(text)
         if type(value) is not RemoteNodeDeviceDestroyArgs or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_device_destroy_args", value)
 
@@ -15142,9 +14854,7 @@ def encode_remote_node_device_define_xml_args(value: RemoteNodeDeviceDefineXmlAr
         size = len(text)
         if type(value) is not RemoteNodeDeviceDefineXmlArgs or 0 in text:
             raise Irregular
-        return (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-            size, text, value.flags
-        )
+        return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_device_define_xml_args", value)
 
@@ -15161,7 +14871,7 @@ def encode_remote_node_device_define_xml_ret(value: RemoteNodeDeviceDefineXmlRet
             or 0 in text
         ):
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_device_define_xml_ret", value)
 
@@ -15173,9 +14883,7 @@ def encode_remote_node_device_undefine_args(value: RemoteNodeDeviceUndefineArgs)
         size = len(text)
         if type(value) is not RemoteNodeDeviceUndefineArgs or 0 in text:
             raise Irregular
-        return (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-            size, text, value.flags
-        )
+        return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_device_undefine_args", value)
 
@@ -15187,9 +14895,7 @@ def encode_remote_node_device_create_args(value: RemoteNodeDeviceCreateArgs) -> 
         size = len(text)
         if type(value) is not RemoteNodeDeviceCreateArgs or 0 in text:
             raise Irregular
-        return (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-            size, text, value.flags
-        )
+        return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_device_create_args", value)
 
@@ -15203,9 +14909,9 @@ def encode_remote_node_device_update_args(value: RemoteNodeDeviceUpdateArgs) -> 
         size_2 = len(text_2)
         if type(value) is not RemoteNodeDeviceUpdateArgs or 0 in text or 0 in text_2:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text) + (
-            _s_I_4194304.short[size_2] if size_2 < SHORT else _s_I_4194304.long
-        )(size_2, text_2, value.flags)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
+            _s_I_4194304[size_2] if size_2 < SHORT else _s_I_4194304_long
+        )(text_2, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_device_update_args", value)
 
@@ -15217,7 +14923,7 @@ def encode_remote_node_device_get_autostart_args(value: RemoteNodeDeviceGetAutos
         size = len(text)
         if type(value) is not RemoteNodeDeviceGetAutostartArgs or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_device_get_autostart_args", value)
 
@@ -15239,9 +14945,7 @@ def encode_remote_node_device_set_autostart_args(value: RemoteNodeDeviceSetAutos
         size = len(text)
         if type(value) is not RemoteNodeDeviceSetAutostartArgs or 0 in text:
             raise Irregular
-        return (_s_i_4194304.short[size] if size < SHORT else _s_i_4194304.long)(
-            size, text, value.autostart
-        )
+        return (_s_i_4194304[size] if size < SHORT else _s_i_4194304_long)(text, value.autostart)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_device_set_autostart_args", value)
 
@@ -15253,7 +14957,7 @@ def encode_remote_node_device_is_persistent_args(value: RemoteNodeDeviceIsPersis
         size = len(text)
         if type(value) is not RemoteNodeDeviceIsPersistentArgs or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_device_is_persistent_args", value)
 
@@ -15275,7 +14979,7 @@ def encode_remote_node_device_is_active_args(value: RemoteNodeDeviceIsActiveArgs
         size = len(text)
         if type(value) is not RemoteNodeDeviceIsActiveArgs or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_device_is_active_args", value)
 
@@ -15303,9 +15007,7 @@ def encode_remote_connect_node_device_event_register_any_args(
             size = len(text)
             if type(dev) is not RemoteNonnullNodeDevice or 0 in text:
                 raise Irregular
-            dev_part = (_I_s_4194304.short[size] if size < SHORT else _I_s_4194304.long)(
-                1, size, text
-            )
+            dev_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
         if type(value) is not RemoteConnectNodeDeviceEventRegisterAnyArgs:
             raise Irregular
         return _i(value.event_id) + dev_part
@@ -15351,8 +15053,8 @@ def encode_remote_node_device_event_lifecycle_msg(
             or 0 in text
         ):
             raise Irregular
-        return (_i_s_ii_4194304.short[size] if size < SHORT else _i_s_ii_4194304.long)(
-            value.callback_id, size, text, value.event, value.detail
+        return (_i_s_2i_4194304[size] if size < SHORT else _i_s_2i_4194304_long)(
+            value.callback_id, text, value.event, value.detail
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_device_event_lifecycle_msg", value)
@@ -15370,9 +15072,7 @@ def encode_remote_node_device_event_update_msg(value: RemoteNodeDeviceEventUpdat
             or 0 in text
         ):
             raise Irregular
-        return (_i_s_4194304.short[size] if size < SHORT else _i_s_4194304.long)(
-            value.callback_id, size, text
-        )
+        return (_i_s_4194304[size] if size < SHORT else _i_s_4194304_long)(value.callback_id, text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_node_device_event_update_msg", value)
 
@@ -15400,8 +15100,8 @@ def encode_remote_secret_lookup_by_uuid_ret(value: RemoteSecretLookupByUuidRet) 
             or 0 in text
         ):
             raise Irregular
-        return (_16si_s_4194304.short[size] if size < SHORT else _16si_s_4194304.long)(
-            secret.uuid, secret.usage_type, size, text
+        return (_16si_s_4194304[size] if size < SHORT else _16si_s_4194304_long)(
+            secret.uuid, secret.usage_type, text
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_secret_lookup_by_uuid_ret", value)
@@ -15414,9 +15114,7 @@ def encode_remote_secret_lookup_by_usage_args(value: RemoteSecretLookupByUsageAr
         size = len(text)
         if type(value) is not RemoteSecretLookupByUsageArgs or 0 in text:
             raise Irregular
-        return (_i_s_4194304.short[size] if size < SHORT else _i_s_4194304.long)(
-            value.usage_type, size, text
-        )
+        return (_i_s_4194304[size] if size < SHORT else _i_s_4194304_long)(value.usage_type, text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_secret_lookup_by_usage_args", value)
 
@@ -15434,8 +15132,8 @@ def encode_remote_secret_lookup_by_usage_ret(value: RemoteSecretLookupByUsageRet
             or 0 in text
         ):
             raise Irregular
-        return (_16si_s_4194304.short[size] if size < SHORT else _16si_s_4194304.long)(
-            secret.uuid, secret.usage_type, size, text
+        return (_16si_s_4194304[size] if size < SHORT else _16si_s_4194304_long)(
+            secret.uuid, secret.usage_type, text
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_secret_lookup_by_usage_ret", value)
@@ -15512,9 +15210,7 @@ def encode_remote_secret_define_xml_args(value: RemoteSecretDefineXmlArgs) -> by
         size = len(text)
         if type(value) is not RemoteSecretDefineXmlArgs or 0 in text:
             raise Irregular
-        return (_s_I_4194304.short[size] if size < SHORT else _s_I_4194304.long)(
-            size, text, value.flags
-        )
+        return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_secret_define_xml_args", value)
 
@@ -15532,8 +15228,8 @@ def encode_remote_secret_define_xml_ret(value: RemoteSecretDefineXmlRet) -> byte
             or 0 in text
         ):
             raise Irregular
-        return (_16si_s_4194304.short[size] if size < SHORT else _16si_s_4194304.long)(
-            secret.uuid, secret.usage_type, size, text
+        return (_16si_s_4194304[size] if size < SHORT else _16si_s_4194304_long)(
+            secret.uuid, secret.usage_type, text
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_secret_define_xml_ret", value)
@@ -15552,8 +15248,8 @@ def encode_remote_secret_undefine_args(value: RemoteSecretUndefineArgs) -> bytes
             or 0 in text
         ):
             raise Irregular
-        return (_16si_s_4194304.short[size] if size < SHORT else _16si_s_4194304.long)(
-            secret.uuid, secret.usage_type, size, text
+        return (_16si_s_4194304[size] if size < SHORT else _16si_s_4194304_long)(
+            secret.uuid, secret.usage_type, text
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_secret_undefine_args", value)
@@ -15572,8 +15268,8 @@ def encode_remote_secret_get_xml_desc_args(value: RemoteSecretGetXmlDescArgs) ->
             or 0 in text
         ):
             raise Irregular
-        return (_16si_s_I_4194304.short[size] if size < SHORT else _16si_s_I_4194304.long)(
-            secret.uuid, secret.usage_type, size, text, value.flags
+        return (_16si_s_I_4194304[size] if size < SHORT else _16si_s_I_4194304_long)(
+            secret.uuid, secret.usage_type, text, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_secret_get_xml_desc_args", value)
@@ -15586,7 +15282,7 @@ def encode_remote_secret_get_xml_desc_ret(value: RemoteSecretGetXmlDescRet) -> b
         size = len(text)
         if type(value) is not RemoteSecretGetXmlDescRet or 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "remote_secret_get_xml_desc_ret", value)
 
@@ -15605,11 +15301,9 @@ def encode_remote_secret_set_value_args(value: RemoteSecretSetValueArgs) -> byte
             or 0 in text
         ):
             raise Irregular
-        return (_16si_s_4194304.short[size] if size < SHORT else _16si_s_4194304.long)(
-            secret.uuid, secret.usage_type, size, text
-        ) + (_s_I_65536.short[size_2] if size_2 < SHORT else _s_I_65536.long)(
-            size_2, value.value, value.flags
-        )
+        return (_16si_s_4194304[size] if size < SHORT else _16si_s_4194304_long)(
+            secret.uuid, secret.usage_type, text
+        ) + (_s_I_65536[size_2] if size_2 < SHORT else _s_I_65536_long)(value.value, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "remote_secret_set_value_args", value)
 
@@ -15627,8 +15321,8 @@ def encode_remote_secret_get_value_args(value: RemoteSecretGetValueArgs) -> byte
             or 0 in text
         ):
             raise Irregular
-        return (_16si_s_I_4194304.short[size] if size < SHORT else _16si_s_I_4194304.long)(
-            secret.uuid, secret.usage_type, size, text, value.flags
+        return (_16si_s_I_4194304[size] if size < SHORT else _16si_s_I_4194304_long)(
+            secret.uuid, secret.usage_type, text, value.flags
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_secret_get_value_args", value)
@@ -15640,7 +15334,7 @@ def encode_remote_secret_get_value_ret(value: RemoteSecretGetValueRet) -> bytes:
         size = len(value.value)
         if type(value) is not RemoteSecretGetValueRet:
             raise Irregular
-        return (_s_65536.short[size] if size < SHORT else _s_65536.long)(size, value.value)
+        return (_s_65536[size] if size < SHORT else _s_65536_long)(value.value)
     except FAULTS:
         return walk_encode(SHAPES, "remote_secret_get_value_ret", value)
 
@@ -15658,8 +15352,8 @@ def encode_remote_connect_secret_event_register_any_args(
             size = len(text)
             if type(secret) is not RemoteNonnullSecret or len(secret.uuid) != 16 or 0 in text:
                 raise Irregular
-            secret_part = (_I16si_s_4194304.short[size] if size < SHORT else _I16si_s_4194304.long)(
-                1, secret.uuid, secret.usage_type, size, text
+            secret_part = (_I16si_s_4194304[size] if size < SHORT else _I16si_s_4194304_long)(
+                1, secret.uuid, secret.usage_type, text
             )
         if type(value) is not RemoteConnectSecretEventRegisterAnyArgs:
             raise Irregular
@@ -15705,8 +15399,8 @@ def encode_remote_secret_event_lifecycle_msg(value: RemoteSecretEventLifecycleMs
             or 0 in text
         ):
             raise Irregular
-        return (_i16si_s_ii_4194304.short[size] if size < SHORT else _i16si_s_ii_4194304.long)(
-            value.callback_id, secret.uuid, secret.usage_type, size, text, value.event, value.detail
+        return (_i16si_s_2i_4194304[size] if size < SHORT else _i16si_s_2i_4194304_long)(
+            value.callback_id, secret.uuid, secret.usage_type, text, value.event, value.detail
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_secret_event_lifecycle_msg", value)
@@ -15725,8 +15419,8 @@ def encode_remote_secret_event_value_changed_msg(value: RemoteSecretEventValueCh
             or 0 in text
         ):
             raise Irregular
-        return (_i16si_s_4194304.short[size] if size < SHORT else _i16si_s_4194304.long)(
-            value.callback_id, secret.uuid, secret.usage_type, size, text
+        return (_i16si_s_4194304[size] if size < SHORT else _i16si_s_4194304_long)(
+            value.callback_id, secret.uuid, secret.usage_type, text
         )
     except FAULTS:
         return walk_encode(SHAPES, "remote_secret_event_value_changed_msg", value)

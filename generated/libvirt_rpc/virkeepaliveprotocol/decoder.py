@@ -6,7 +6,7 @@ from __future__ import annotations
 from struct import Struct
 
 from libvirt_rpc.virkeepaliveprotocol.types import SHAPES, KeepaliveProcedure
-from rpcgen.runtime.shapes import walk_decode, walk_read
+from rpcgen.runtime.reader import walk_decode, walk_read
 from rpcgen.runtime.xdr import FAULTS, members
 
 TYPE_CHECKING = False
@@ -14,22 +14,20 @@ if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
 _i = Struct(">i").unpack_from
+_i_all = Struct(">i").unpack
 _members_of_keepalive_procedure = members(KeepaliveProcedure)
 
 
 def decode_keepalive_procedure(data: Buffer) -> KeepaliveProcedure:
     """enum keepalive_procedure that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: KeepaliveProcedure
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_keepalive_procedure[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "keepalive_procedure", wire)
+    value = walk_decode(SHAPES, "keepalive_procedure", data)
     return value
 
 

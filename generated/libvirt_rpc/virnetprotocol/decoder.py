@@ -15,40 +15,41 @@ from libvirt_rpc.virnetprotocol.types import (
     VirNetMessageType,
     VirNetStreamHole,
 )
-from rpcgen.runtime.shapes import walk_decode, walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, RecordUnpacker, members, new
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, members, new, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
 _i = Struct(">i").unpack_from
-_IIiiIi = Struct(">IIiiIi").unpack_from
+_2I2iIi = Struct(">2I2iIi").unpack_from
 _16s = Struct(">16s").unpack_from
 _I = Struct(">I").unpack_from
-_iiI = Struct(">iiI").unpack_from
+_2iI = Struct(">2iI").unpack_from
 _iI = Struct(">iI").unpack_from
 _qI = Struct(">qI").unpack_from
-_s_4194304 = RecordUnpacker("", "", 4194304)
-_s_16si_4194304 = RecordUnpacker("", "16si", 4194304)
-_s_16s_4194304 = RecordUnpacker("", "16s", 4194304)
+_i_all = Struct(">i").unpack
+_2I2iIi_all = Struct(">2I2iIi").unpack
+_16s_all = Struct(">16s").unpack
+_qI_all = Struct(">qI").unpack
+_s_4194304, _s_4194304_long = record_unpacker("", "", 4194304)
+_s_16si_4194304, _s_16si_4194304_long = record_unpacker("", "16si", 4194304)
+_s_16s_4194304, _s_16s_4194304_long = record_unpacker("", "16s", 4194304)
 _members_of_vir_net_message_type = members(VirNetMessageType)
 _members_of_vir_net_message_status = members(VirNetMessageStatus)
 
 
 def decode_vir_net_message_type(data: Buffer) -> VirNetMessageType | int:
     """enum virNetMessageType that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirNetMessageType | int
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_vir_net_message_type.get(the_value, the_value)
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virNetMessageType", wire)
+    value = walk_decode(SHAPES, "virNetMessageType", data)
     return value
 
 
@@ -68,17 +69,14 @@ def read_vir_net_message_type(data: Buffer, offset: int) -> tuple[VirNetMessageT
 
 def decode_vir_net_message_status(data: Buffer) -> VirNetMessageStatus | int:
     """enum virNetMessageStatus that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirNetMessageStatus | int
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_vir_net_message_status.get(the_value, the_value)
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virNetMessageStatus", wire)
+    value = walk_decode(SHAPES, "virNetMessageStatus", data)
     return value
 
 
@@ -98,19 +96,16 @@ def read_vir_net_message_status(data: Buffer, offset: int) -> tuple[VirNetMessag
 
 def decode_vir_net_message_header(data: Buffer) -> VirNetMessageHeader:
     """struct virNetMessageHeader that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirNetMessageHeader
     try:
         value = new(VirNetMessageHeader)
-        value.prog, value.vers, value.proc, the_type, value.serial, status = _IIiiIi(wire, 0)
-        offset = 24
+        value.prog, value.vers, value.proc, the_type, value.serial, status = _2I2iIi_all(data)
         value.type = _members_of_vir_net_message_type.get(the_type, the_type)
         value.status = _members_of_vir_net_message_status.get(status, status)
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virNetMessageHeader", wire)
+    value = walk_decode(SHAPES, "virNetMessageHeader", data)
     return value
 
 
@@ -120,7 +115,7 @@ def read_vir_net_message_header(data: Buffer, offset: int) -> tuple[VirNetMessag
     start = offset
     try:
         value = new(VirNetMessageHeader)
-        value.prog, value.vers, value.proc, the_type, value.serial, status = _IIiiIi(wire, offset)
+        value.prog, value.vers, value.proc, the_type, value.serial, status = _2I2iIi(wire, offset)
         offset += 24
         value.type = _members_of_vir_net_message_type.get(the_type, the_type)
         value.status = _members_of_vir_net_message_status.get(status, status)
@@ -131,16 +126,13 @@ def read_vir_net_message_header(data: Buffer, offset: int) -> tuple[VirNetMessag
 
 def decode_vir_net_message_uuid(data: Buffer) -> bytes:
     """typedef virNetMessageUUID that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: bytes
     try:
-        (value,) = _16s(wire, 0)
-        offset = 16
-        if offset == len(wire):
-            return value
+        (value,) = _16s_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virNetMessageUUID", wire)
+    value = walk_decode(SHAPES, "virNetMessageUUID", data)
     return value
 
 
@@ -162,13 +154,16 @@ def decode_vir_net_message_nonnull_string(data: Buffer) -> str:
     wire = data if type(data) is bytes else bytes(data)
     value: str
     try:
-        length, raw, pad = _s_4194304.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, 0)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, 0)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value = raw.decode()
-        offset = 4 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -183,13 +178,16 @@ def read_vir_net_message_nonnull_string(data: Buffer, offset: int) -> tuple[str,
     start = offset
     value: str
     try:
-        length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_4194304[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4194304_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virNetMessageNonnullString", wire, start)
@@ -211,13 +209,16 @@ def read_vir_net_message_string(data: Buffer, offset: int) -> tuple[str | None, 
         if flag == 0:
             value = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -231,13 +232,16 @@ def decode_vir_net_message_nonnull_domain(data: Buffer) -> VirNetMessageNonnullD
     value: VirNetMessageNonnullDomain
     try:
         value = new(VirNetMessageNonnullDomain)
-        length, raw, pad, value.uuid, value.id = _s_16si_4194304.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad, value.uuid, value.id = _s_16si_4194304.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, value.uuid, value.id = unpack(wire, 0)
+        if length != low:
+            length, raw, pad, value.uuid, value.id = _s_16si_4194304_long(wire, 0)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset = 24 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -254,15 +258,16 @@ def read_vir_net_message_nonnull_domain(
     start = offset
     try:
         value = new(VirNetMessageNonnullDomain)
-        length, raw, pad, value.uuid, value.id = _s_16si_4194304.short[wire[offset + 3]](
-            wire, offset
-        )
-        if length != len(raw):
-            length, raw, pad, value.uuid, value.id = _s_16si_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16si_4194304[low]
+        length, raw, pad, value.uuid, value.id = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.uuid, value.id = _s_16si_4194304_long(wire, offset)
+            extent = 24 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 24 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virNetMessageNonnullDomain", wire, start)
@@ -274,13 +279,16 @@ def decode_vir_net_message_nonnull_network(data: Buffer) -> VirNetMessageNonnull
     value: VirNetMessageNonnullNetwork
     try:
         value = new(VirNetMessageNonnullNetwork)
-        length, raw, pad, value.uuid = _s_16s_4194304.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad, value.uuid = _s_16s_4194304.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, value.uuid = unpack(wire, 0)
+        if length != low:
+            length, raw, pad, value.uuid = _s_16s_4194304_long(wire, 0)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset = 20 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -297,13 +305,16 @@ def read_vir_net_message_nonnull_network(
     start = offset
     try:
         value = new(VirNetMessageNonnullNetwork)
-        length, raw, pad, value.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.uuid = _s_16s_4194304.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16s_4194304[low]
+        length, raw, pad, value.uuid = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.uuid = _s_16s_4194304_long(wire, offset)
+            extent = 20 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 20 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virNetMessageNonnullNetwork", wire, start)
@@ -328,15 +339,16 @@ def read_vir_net_message_domain(
             value = None
         elif flag == 1:
             value = the_value = new(VirNetMessageNonnullDomain)
-            length, raw, pad, the_value.uuid, the_value.id = _s_16si_4194304.short[
-                wire[offset + 3]
-            ](wire, offset)
-            if length != len(raw):
-                length, raw, pad, the_value.uuid, the_value.id = _s_16si_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_16si_4194304[low]
+            length, raw, pad, the_value.uuid, the_value.id = unpack(wire, offset)
+            if length != low:
+                length, raw, pad, the_value.uuid, the_value.id = _s_16si_4194304_long(wire, offset)
+                extent = 24 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             the_value.name = raw.decode()
-            offset += 24 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -363,13 +375,16 @@ def read_vir_net_message_network(
             value = None
         elif flag == 1:
             value = the_value = new(VirNetMessageNonnullNetwork)
-            length, raw, pad, the_value.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad, the_value.uuid = _s_16s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_16s_4194304[low]
+            length, raw, pad, the_value.uuid = unpack(wire, offset)
+            if length != low:
+                length, raw, pad, the_value.uuid = _s_16s_4194304_long(wire, offset)
+                extent = 20 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             the_value.name = raw.decode()
-            offset += 20 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -388,18 +403,21 @@ def read_vir_net_message_error(data: Buffer, offset: int) -> tuple[VirNetMessage
     start = offset
     try:
         value = new(VirNetMessageError)
-        value.code, value.domain, flag = _iiI(wire, offset)
+        value.code, value.domain, flag = _2iI(wire, offset)
         offset += 12
         if flag == 0:
             value.message = None
         elif flag == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.message = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         value.level, flag_2 = _iI(wire, offset)
@@ -408,15 +426,16 @@ def read_vir_net_message_error(data: Buffer, offset: int) -> tuple[VirNetMessage
             value.dom = None
         elif flag_2 == 1:
             value.dom = dom = new(VirNetMessageNonnullDomain)
-            length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.short[wire[offset + 3]](
-                wire, offset
-            )
-            if length != len(raw):
-                length, raw, pad, dom.uuid, dom.id = _s_16si_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_16si_4194304[low]
+            length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
+            if length != low:
+                length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
+                extent = 24 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             dom.name = raw.decode()
-            offset += 24 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_3,) = _I(wire, offset)
@@ -424,13 +443,16 @@ def read_vir_net_message_error(data: Buffer, offset: int) -> tuple[VirNetMessage
         if flag_3 == 0:
             value.str1 = None
         elif flag_3 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.str1 = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_4,) = _I(wire, offset)
@@ -438,13 +460,16 @@ def read_vir_net_message_error(data: Buffer, offset: int) -> tuple[VirNetMessage
         if flag_4 == 0:
             value.str2 = None
         elif flag_4 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.str2 = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_5,) = _I(wire, offset)
@@ -452,28 +477,34 @@ def read_vir_net_message_error(data: Buffer, offset: int) -> tuple[VirNetMessage
         if flag_5 == 0:
             value.str3 = None
         elif flag_5 == 1:
-            length, raw, pad = _s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_4194304[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_4194304_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.str3 = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
-        value.int1, value.int2, flag_6 = _iiI(wire, offset)
+        value.int1, value.int2, flag_6 = _2iI(wire, offset)
         offset += 12
         if flag_6 == 0:
             value.net = None
         elif flag_6 == 1:
             value.net = net = new(VirNetMessageNonnullNetwork)
-            length, raw, pad, net.uuid = _s_16s_4194304.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad, net.uuid = _s_16s_4194304.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_16s_4194304[low]
+            length, raw, pad, net.uuid = unpack(wire, offset)
+            if length != low:
+                length, raw, pad, net.uuid = _s_16s_4194304_long(wire, offset)
+                extent = 20 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             net.name = raw.decode()
-            offset += 20 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -483,17 +514,14 @@ def read_vir_net_message_error(data: Buffer, offset: int) -> tuple[VirNetMessage
 
 def decode_vir_net_stream_hole(data: Buffer) -> VirNetStreamHole:
     """struct virNetStreamHole that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirNetStreamHole
     try:
         value = new(VirNetStreamHole)
-        value.length, value.flags = _qI(wire, 0)
-        offset = 12
-        if offset == len(wire):
-            return value
+        value.length, value.flags = _qI_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virNetStreamHole", wire)
+    value = walk_decode(SHAPES, "virNetStreamHole", data)
     return value
 
 

@@ -14,24 +14,24 @@ from libvirt_rpc.virnetprotocol.types import (
     VirNetStreamHole,
 )
 from rpcgen.runtime.limits import SHORT
-from rpcgen.runtime.shapes import walk_encode
-from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, RecordPacker
+from rpcgen.runtime.writer import walk_encode
+from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, record_packer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from libvirt_rpc.virnetprotocol.types import VirNetMessageStatus, VirNetMessageType
 
 _i = Struct(">i").pack
-_IIiiIi = Struct(">IIiiIi").pack
+_2I2iIi = Struct(">2I2iIi").pack
 _16s = Struct(">16s").pack
-_ii = Struct(">ii").pack
+_2i = Struct(">2i").pack
 _qI = Struct(">qI").pack
-_s_4194304 = RecordPacker("", "", 4194304)
-_I_s_4194304 = RecordPacker("I", "", 4194304)
-_s_16si_4194304 = RecordPacker("", "16si", 4194304)
-_s_16s_4194304 = RecordPacker("", "16s", 4194304)
-_I_s_16si_4194304 = RecordPacker("I", "16si", 4194304)
-_I_s_16s_4194304 = RecordPacker("I", "16s", 4194304)
+_s_4194304, _s_4194304_long = record_packer("", "", 4194304)
+_I_s_4194304, _I_s_4194304_long = record_packer("I", "", 4194304)
+_s_16si_4194304, _s_16si_4194304_long = record_packer("", "16si", 4194304)
+_s_16s_4194304, _s_16s_4194304_long = record_packer("", "16s", 4194304)
+_I_s_16si_4194304, _I_s_16si_4194304_long = record_packer("I", "16si", 4194304)
+_I_s_16s_4194304, _I_s_16s_4194304_long = record_packer("I", "16s", 4194304)
 
 
 def encode_vir_net_message_type(value: VirNetMessageType | int) -> bytes:
@@ -55,7 +55,7 @@ def encode_vir_net_message_header(value: VirNetMessageHeader) -> bytes:
     try:
         if type(value) is not VirNetMessageHeader:
             raise Irregular
-        return _IIiiIi(value.prog, value.vers, value.proc, value.type, value.serial, value.status)
+        return _2I2iIi(value.prog, value.vers, value.proc, value.type, value.serial, value.status)
     except FAULTS:
         return walk_encode(SHAPES, "virNetMessageHeader", value)
 
@@ -77,7 +77,7 @@ def encode_vir_net_message_nonnull_string(value: str) -> bytes:
         size = len(text)
         if 0 in text:
             raise Irregular
-        return (_s_4194304.short[size] if size < SHORT else _s_4194304.long)(size, text)
+        return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "virNetMessageNonnullString", value)
 
@@ -92,9 +92,7 @@ def encode_vir_net_message_string(value: str | None) -> bytes:
             size = len(text)
             if 0 in text:
                 raise Irregular
-            value_part = (_I_s_4194304.short[size] if size < SHORT else _I_s_4194304.long)(
-                1, size, text
-            )
+            value_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
         return value_part
     except FAULTS:
         return walk_encode(SHAPES, "virNetMessageString", value)
@@ -107,8 +105,8 @@ def encode_vir_net_message_nonnull_domain(value: VirNetMessageNonnullDomain) -> 
         size = len(text)
         if type(value) is not VirNetMessageNonnullDomain or 0 in text or len(value.uuid) != 16:
             raise Irregular
-        return (_s_16si_4194304.short[size] if size < SHORT else _s_16si_4194304.long)(
-            size, text, value.uuid, value.id
+        return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
+            text, value.uuid, value.id
         )
     except FAULTS:
         return walk_encode(SHAPES, "virNetMessageNonnullDomain", value)
@@ -121,9 +119,7 @@ def encode_vir_net_message_nonnull_network(value: VirNetMessageNonnullNetwork) -
         size = len(text)
         if type(value) is not VirNetMessageNonnullNetwork or 0 in text or len(value.uuid) != 16:
             raise Irregular
-        return (_s_16s_4194304.short[size] if size < SHORT else _s_16s_4194304.long)(
-            size, text, value.uuid
-        )
+        return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, value.uuid)
     except FAULTS:
         return walk_encode(SHAPES, "virNetMessageNonnullNetwork", value)
 
@@ -138,9 +134,9 @@ def encode_vir_net_message_domain(value: VirNetMessageNonnullDomain | None) -> b
             size = len(text)
             if type(value) is not VirNetMessageNonnullDomain or 0 in text or len(value.uuid) != 16:
                 raise Irregular
-            value_part = (
-                _I_s_16si_4194304.short[size] if size < SHORT else _I_s_16si_4194304.long
-            )(1, size, text, value.uuid, value.id)
+            value_part = (_I_s_16si_4194304[size] if size < SHORT else _I_s_16si_4194304_long)(
+                1, text, value.uuid, value.id
+            )
         return value_part
     except FAULTS:
         return walk_encode(SHAPES, "virNetMessageDomain", value)
@@ -156,8 +152,8 @@ def encode_vir_net_message_network(value: VirNetMessageNonnullNetwork | None) ->
             size = len(text)
             if type(value) is not VirNetMessageNonnullNetwork or 0 in text or len(value.uuid) != 16:
                 raise Irregular
-            value_part = (_I_s_16s_4194304.short[size] if size < SHORT else _I_s_16s_4194304.long)(
-                1, size, text, value.uuid
+            value_part = (_I_s_16s_4194304[size] if size < SHORT else _I_s_16s_4194304_long)(
+                1, text, value.uuid
             )
         return value_part
     except FAULTS:
@@ -174,9 +170,7 @@ def encode_vir_net_message_error(value: VirNetMessageError) -> bytes:
             size = len(text)
             if 0 in text:
                 raise Irregular
-            message_part = (_I_s_4194304.short[size] if size < SHORT else _I_s_4194304.long)(
-                1, size, text
-            )
+            message_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
         if value.dom is None:
             dom_part = ABSENT
         else:
@@ -185,9 +179,9 @@ def encode_vir_net_message_error(value: VirNetMessageError) -> bytes:
             size_2 = len(text_2)
             if type(dom) is not VirNetMessageNonnullDomain or 0 in text_2 or len(dom.uuid) != 16:
                 raise Irregular
-            dom_part = (
-                _I_s_16si_4194304.short[size_2] if size_2 < SHORT else _I_s_16si_4194304.long
-            )(1, size_2, text_2, dom.uuid, dom.id)
+            dom_part = (_I_s_16si_4194304[size_2] if size_2 < SHORT else _I_s_16si_4194304_long)(
+                1, text_2, dom.uuid, dom.id
+            )
         if value.str1 is None:
             str1_part = ABSENT
         else:
@@ -195,9 +189,7 @@ def encode_vir_net_message_error(value: VirNetMessageError) -> bytes:
             size_3 = len(text_3)
             if 0 in text_3:
                 raise Irregular
-            str1_part = (_I_s_4194304.short[size_3] if size_3 < SHORT else _I_s_4194304.long)(
-                1, size_3, text_3
-            )
+            str1_part = (_I_s_4194304[size_3] if size_3 < SHORT else _I_s_4194304_long)(1, text_3)
         if value.str2 is None:
             str2_part = ABSENT
         else:
@@ -205,9 +197,7 @@ def encode_vir_net_message_error(value: VirNetMessageError) -> bytes:
             size_4 = len(text_4)
             if 0 in text_4:
                 raise Irregular
-            str2_part = (_I_s_4194304.short[size_4] if size_4 < SHORT else _I_s_4194304.long)(
-                1, size_4, text_4
-            )
+            str2_part = (_I_s_4194304[size_4] if size_4 < SHORT else _I_s_4194304_long)(1, text_4)
         if value.str3 is None:
             str3_part = ABSENT
         else:
@@ -215,9 +205,7 @@ def encode_vir_net_message_error(value: VirNetMessageError) -> bytes:
             size_5 = len(text_5)
             if 0 in text_5:
                 raise Irregular
-            str3_part = (_I_s_4194304.short[size_5] if size_5 < SHORT else _I_s_4194304.long)(
-                1, size_5, text_5
-            )
+            str3_part = (_I_s_4194304[size_5] if size_5 < SHORT else _I_s_4194304_long)(1, text_5)
         if value.net is None:
             net_part = ABSENT
         else:
@@ -226,21 +214,21 @@ def encode_vir_net_message_error(value: VirNetMessageError) -> bytes:
             size_6 = len(text_6)
             if type(net) is not VirNetMessageNonnullNetwork or 0 in text_6 or len(net.uuid) != 16:
                 raise Irregular
-            net_part = (
-                _I_s_16s_4194304.short[size_6] if size_6 < SHORT else _I_s_16s_4194304.long
-            )(1, size_6, text_6, net.uuid)
+            net_part = (_I_s_16s_4194304[size_6] if size_6 < SHORT else _I_s_16s_4194304_long)(
+                1, text_6, net.uuid
+            )
         if type(value) is not VirNetMessageError:
             raise Irregular
         return b"".join(
             (
-                _ii(value.code, value.domain),
+                _2i(value.code, value.domain),
                 message_part,
                 _i(value.level),
                 dom_part,
                 str1_part,
                 str2_part,
                 str3_part,
-                _ii(value.int1, value.int2),
+                _2i(value.int1, value.int2),
                 net_part,
             )
         )

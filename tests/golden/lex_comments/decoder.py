@@ -6,7 +6,7 @@ from __future__ import annotations
 from struct import Struct
 
 from golden.lex_comments.types import SHAPES, Sample, Shade
-from rpcgen.runtime.shapes import walk_decode, walk_read
+from rpcgen.runtime.reader import walk_decode, walk_read
 from rpcgen.runtime.xdr import FAULTS, members, new
 
 TYPE_CHECKING = False
@@ -14,23 +14,22 @@ if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
 _i = Struct(">i").unpack_from
-_ii = Struct(">ii").unpack_from
+_2i = Struct(">2i").unpack_from
+_i_all = Struct(">i").unpack
+_2i_all = Struct(">2i").unpack
 _members_of_shade = members(Shade)
 
 
 def decode_shade(data: Buffer) -> Shade:
     """enum shade that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Shade
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_shade[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "shade", wire)
+    value = walk_decode(SHAPES, "shade", data)
     return value
 
 
@@ -50,18 +49,15 @@ def read_shade(data: Buffer, offset: int) -> tuple[Shade, int]:
 
 def decode_sample(data: Buffer) -> Sample:
     """struct sample that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Sample
     try:
         value = new(Sample)
-        value.first, second = _ii(wire, 0)
-        offset = 8
+        value.first, second = _2i_all(data)
         value.second = _members_of_shade[second]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "sample", wire)
+    value = walk_decode(SHAPES, "sample", data)
     return value
 
 
@@ -71,7 +67,7 @@ def read_sample(data: Buffer, offset: int) -> tuple[Sample, int]:
     start = offset
     try:
         value = new(Sample)
-        value.first, second = _ii(wire, offset)
+        value.first, second = _2i(wire, offset)
         offset += 8
         value.second = _members_of_shade[second]
         return value, offset

@@ -6,11 +6,11 @@ from __future__ import annotations
 from struct import Struct
 
 from golden.lex_comments.types import SHAPES, Sample, Shade
-from rpcgen.runtime.shapes import walk_encode
+from rpcgen.runtime.writer import walk_encode
 from rpcgen.runtime.xdr import FAULTS, Irregular
 
 _i = Struct(">i").pack
-_ii = Struct(">ii").pack
+_2i = Struct(">2i").pack
 
 
 def encode_shade(value: Shade) -> bytes:
@@ -28,6 +28,6 @@ def encode_sample(value: Sample) -> bytes:
     try:
         if type(value) is not Sample or type(value.second) is not Shade:
             raise Irregular
-        return _ii(value.first, value.second)
+        return _2i(value.first, value.second)
     except FAULTS:
         return walk_encode(SHAPES, "sample", value)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from struct import Struct
 
 from golden.lex_encoding.types import SHAPES, Sample
-from rpcgen.runtime.shapes import walk_decode, walk_read
+from rpcgen.runtime.reader import walk_decode, walk_read
 from rpcgen.runtime.xdr import FAULTS, new
 
 TYPE_CHECKING = False
@@ -14,21 +14,19 @@ if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
 _i = Struct(">i").unpack_from
+_i_all = Struct(">i").unpack
 
 
 def decode_sample(data: Buffer) -> Sample:
     """struct sample that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Sample
     try:
         value = new(Sample)
-        (value.value,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.value,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "sample", wire)
+    value = walk_decode(SHAPES, "sample", data)
     return value
 
 

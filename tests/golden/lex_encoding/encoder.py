@@ -6,7 +6,7 @@ from __future__ import annotations
 from struct import Struct
 
 from golden.lex_encoding.types import SHAPES, Sample
-from rpcgen.runtime.shapes import walk_encode
+from rpcgen.runtime.writer import walk_encode
 from rpcgen.runtime.xdr import FAULTS, Irregular
 
 _i = Struct(">i").pack

@@ -6,8 +6,8 @@ from __future__ import annotations
 from struct import Struct, unpack_from
 
 from golden.lex_included.types import SHAPES, Shared
-from rpcgen.runtime.shapes import walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, Irregular, new
+from rpcgen.runtime.reader import walk_read
+from rpcgen.runtime.xdr import FAULTS, Irregular, new, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

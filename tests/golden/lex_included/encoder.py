@@ -6,7 +6,7 @@ from __future__ import annotations
 from struct import Struct, pack
 
 from golden.lex_included.types import SHAPES, Shared
-from rpcgen.runtime.shapes import walk_encode
+from rpcgen.runtime.writer import walk_encode
 from rpcgen.runtime.xdr import FAULTS, Irregular
 
 _I = Struct(">I").pack

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from itertools import repeat
+from itertools import repeat, starmap
 from struct import Struct, unpack_from
 
 from golden.lex_including.types import SHAPES, Including, Shared
-from rpcgen.runtime.shapes import walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, Irregular, new
+from rpcgen.runtime.reader import walk_read
+from rpcgen.runtime.xdr import FAULTS, Irregular, new, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _I = Struct(">I").unpack_from
 def _read_each_shared(wire: bytes, offset: int, count: int) -> tuple[list[Shared], int]:
     if count * 4 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(Shared, count)))
+    values = list(starmap(new, repeat((Shared,), count)))
     for value in values:
         (count,) = _I(wire, offset)
         offset += 4

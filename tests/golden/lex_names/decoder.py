@@ -6,7 +6,7 @@ from __future__ import annotations
 from struct import Struct
 
 from golden.lex_names.types import SHAPES, Interior
-from rpcgen.runtime.shapes import walk_decode, walk_read
+from rpcgen.runtime.reader import walk_decode, walk_read
 from rpcgen.runtime.xdr import FAULTS, new
 
 TYPE_CHECKING = False
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
 _10i = Struct(">10i").unpack_from
+_10i_all = Struct(">10i").unpack
 
 
 def decode_interior(data: Buffer) -> Interior:
     """struct interior that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Interior
     try:
         value = new(Interior)
@@ -33,13 +33,11 @@ def decode_interior(data: Buffer) -> Interior:
             value.int_,
             value.programs,
             value.versions,
-        ) = _10i(wire, 0)
-        offset = 40
-        if offset == len(wire):
-            return value
+        ) = _10i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "interior", wire)
+    value = walk_decode(SHAPES, "interior", data)
     return value
 
 

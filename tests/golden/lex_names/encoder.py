@@ -6,7 +6,7 @@ from __future__ import annotations
 from struct import Struct
 
 from golden.lex_names.types import SHAPES, Interior
-from rpcgen.runtime.shapes import walk_encode
+from rpcgen.runtime.writer import walk_encode
 from rpcgen.runtime.xdr import FAULTS, Irregular
 
 _10i = Struct(">10i").pack

@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 from golden.lex_numbers.types import SHAPES, Bounds
-from rpcgen.runtime.shapes import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, RecordUnpacker, new
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, new, record_unpacker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
-_10s2s16s_s_7 = RecordUnpacker("10s2s16s", "", 7)
+_10s2s16s_s_7, _10s2s16s_s_7_long = record_unpacker("10s2s16s", "", 7)
 
 
 def decode_bounds(data: Buffer) -> Bounds:
@@ -20,13 +20,16 @@ def decode_bounds(data: Buffer) -> Bounds:
     value: Bounds
     try:
         value = new(Bounds)
-        value.ten, the_pad, value.sixteen, length, raw, pad = _10s2s16s_s_7.short[wire[31]](wire, 0)
-        if length != len(raw):
-            value.ten, the_pad, value.sixteen, length, raw, pad = _10s2s16s_s_7.long(wire, 0)
+        low = wire[31]
+        unpack, extent = _10s2s16s_s_7[low]
+        value.ten, the_pad, value.sixteen, length, raw, pad = unpack(wire, 0)
+        if length != low:
+            value.ten, the_pad, value.sixteen, length, raw, pad = _10s2s16s_s_7_long(wire, 0)
+            extent = 32 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.some = raw
-        offset = 32 + length + len(pad)
+        offset = extent
         if the_pad > ZEROS:
             raise Irregular
         if offset == len(wire):
@@ -43,15 +46,16 @@ def read_bounds(data: Buffer, offset: int) -> tuple[Bounds, int]:
     start = offset
     try:
         value = new(Bounds)
-        value.ten, the_pad, value.sixteen, length, raw, pad = _10s2s16s_s_7.short[
-            wire[offset + 31]
-        ](wire, offset)
-        if length != len(raw):
-            value.ten, the_pad, value.sixteen, length, raw, pad = _10s2s16s_s_7.long(wire, offset)
+        low = wire[offset + 31]
+        unpack, extent = _10s2s16s_s_7[low]
+        value.ten, the_pad, value.sixteen, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.ten, the_pad, value.sixteen, length, raw, pad = _10s2s16s_s_7_long(wire, offset)
+            extent = 32 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.some = raw
-        offset += 32 + length + len(pad)
+        offset += extent
         if the_pad > ZEROS:
             raise Irregular
         return value, offset

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from golden.lex_numbers.types import SHAPES, Bounds
 from rpcgen.runtime.limits import SHORT
-from rpcgen.runtime.shapes import walk_encode
-from rpcgen.runtime.xdr import FAULTS, Irregular, RecordPacker
+from rpcgen.runtime.writer import walk_encode
+from rpcgen.runtime.xdr import FAULTS, Irregular, record_packer
 
-_10s2x16s_s_7 = RecordPacker("10s2x16s", "", 7)
+_10s2x16s_s_7, _10s2x16s_s_7_long = record_packer("10s2x16s", "", 7)
 
 
 def encode_bounds(value: Bounds) -> bytes:
@@ -17,8 +17,8 @@ def encode_bounds(value: Bounds) -> bytes:
         size = len(value.some)
         if type(value) is not Bounds or len(value.ten) != 10 or len(value.sixteen) != 16:
             raise Irregular
-        return (_10s2x16s_s_7.short[size] if size < SHORT else _10s2x16s_s_7.long)(
-            value.ten, value.sixteen, size, value.some
+        return (_10s2x16s_s_7[size] if size < SHORT else _10s2x16s_s_7_long)(
+            value.ten, value.sixteen, value.some
         )
     except FAULTS:
         return walk_encode(SHAPES, "bounds", value)

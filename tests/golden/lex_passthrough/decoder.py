@@ -6,7 +6,7 @@ from __future__ import annotations
 from struct import Struct
 
 from golden.lex_passthrough.types import SHAPES, After, Before
-from rpcgen.runtime.shapes import walk_decode, walk_read
+from rpcgen.runtime.reader import walk_decode, walk_read
 from rpcgen.runtime.xdr import FAULTS, new
 
 TYPE_CHECKING = False
@@ -14,21 +14,19 @@ if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
 _i = Struct(">i").unpack_from
+_i_all = Struct(">i").unpack
 
 
 def decode_before(data: Buffer) -> Before:
     """struct before that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Before
     try:
         value = new(Before)
-        (value.value,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.value,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "before", wire)
+    value = walk_decode(SHAPES, "before", data)
     return value
 
 
@@ -47,18 +45,15 @@ def read_before(data: Buffer, offset: int) -> tuple[Before, int]:
 
 def decode_after(data: Buffer) -> After:
     """struct after that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: After
     try:
         value = new(After)
         value.value = the_value = new(Before)
-        (the_value.value,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (the_value.value,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "after", wire)
+    value = walk_decode(SHAPES, "after", data)
     return value
 
 

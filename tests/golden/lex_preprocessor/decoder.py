@@ -6,16 +6,17 @@ from __future__ import annotations
 from struct import Struct, unpack_from
 
 from golden.lex_preprocessor.types import SHAPES, MadeOfMacros, Signs
-from rpcgen.runtime.shapes import walk_decode, walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, Irregular, members, new
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import FAULTS, Irregular, members, new, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
 _I = Struct(">I").unpack_from
-_ii = Struct(">ii").unpack_from
+_2i = Struct(">2i").unpack_from
 _i = Struct(">i").unpack_from
+_i_all = Struct(">i").unpack
 _members_of_signs = members(Signs)
 
 
@@ -38,7 +39,7 @@ def read_made_of_macros(data: Buffer, offset: int) -> tuple[MadeOfMacros, int]:
             raise Irregular
         value.numbers = list(unpack_from(f">{count}I", wire, offset))
         offset += count * 4
-        value.one, value.two = _ii(wire, offset)
+        value.one, value.two = _2i(wire, offset)
         offset += 8
         return value, offset
     except FAULTS:
@@ -47,17 +48,14 @@ def read_made_of_macros(data: Buffer, offset: int) -> tuple[MadeOfMacros, int]:
 
 def decode_signs(data: Buffer) -> Signs:
     """enum signs that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Signs
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_signs[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "signs", wire)
+    value = walk_decode(SHAPES, "signs", data)
     return value
 
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 from struct import Struct, pack
 
 from golden.lex_preprocessor.types import SHAPES, MadeOfMacros, Signs
-from rpcgen.runtime.shapes import walk_encode
+from rpcgen.runtime.writer import walk_encode
 from rpcgen.runtime.xdr import FAULTS, Irregular
 
 _I = Struct(">I").pack
-_ii = Struct(">ii").pack
+_2i = Struct(">2i").pack
 _i = Struct(">i").pack
 
 
@@ -27,7 +27,7 @@ def encode_made_of_macros(value: MadeOfMacros) -> bytes:
             (
                 _I(len(value.numbers)),
                 pack(f">{len(value.numbers)}I", *value.numbers),
-                _ii(value.one, value.two),
+                _2i(value.one, value.two),
             )
         )
     except FAULTS:

@@ -6,15 +6,16 @@ from __future__ import annotations
 from struct import Struct, unpack_from
 
 from golden.sem_constants.types import SHAPES, Box, BoxPart
-from rpcgen.runtime.shapes import walk_decode, walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, RecordUnpacker, members, new
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, members, new, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
 _i = Struct(">i").unpack_from
-_32s_s_I_255 = RecordUnpacker("32s", "I", 255)
+_i_all = Struct(">i").unpack
+_32s_s_I_255, _32s_s_I_255_long = record_unpacker("32s", "I", 255)
 _members_of_box_part = members(BoxPart)
 
 
@@ -29,13 +30,16 @@ def read_box(data: Buffer, offset: int) -> tuple[Box, int]:
     start = offset
     try:
         value = new(Box)
-        value.digest, length, raw, pad, count = _32s_s_I_255.short[wire[offset + 35]](wire, offset)
-        if length != len(raw):
-            value.digest, length, raw, pad, count = _32s_s_I_255.long(wire, offset)
+        low = wire[offset + 35]
+        unpack, extent = _32s_s_I_255[low]
+        value.digest, length, raw, pad, count = unpack(wire, offset)
+        if length != low:
+            value.digest, length, raw, pad, count = _32s_s_I_255_long(wire, offset)
+            extent = 40 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 40 + length + len(pad)
+        offset += extent
         if count > 8:
             raise Irregular
         if len(wire) - offset < count * 4:
@@ -53,17 +57,14 @@ def read_box(data: Buffer, offset: int) -> tuple[Box, int]:
 
 def decode_box_part(data: Buffer) -> BoxPart:
     """enum box_part that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: BoxPart
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_box_part[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "box_part", wire)
+    value = walk_decode(SHAPES, "box_part", data)
     return value
 
 

@@ -7,11 +7,11 @@ from struct import Struct, pack
 
 from golden.sem_constants.types import SHAPES, Box, BoxPart
 from rpcgen.runtime.limits import SHORT
-from rpcgen.runtime.shapes import walk_encode
-from rpcgen.runtime.xdr import FAULTS, Irregular, RecordPacker
+from rpcgen.runtime.writer import walk_encode
+from rpcgen.runtime.xdr import FAULTS, Irregular, record_packer
 
 _i = Struct(">i").pack
-_32s_s_I_255 = RecordPacker("32s", "I", 255)
+_32s_s_I_255, _32s_s_I_255_long = record_packer("32s", "I", 255)
 
 
 def encode_box(value: Box) -> bytes:
@@ -31,8 +31,8 @@ def encode_box(value: Box) -> bytes:
             raise Irregular
         return b"".join(
             (
-                (_32s_s_I_255.short[size] if size < SHORT else _32s_s_I_255.long)(
-                    value.digest, size, text, len(value.corners)
+                (_32s_s_I_255[size] if size < SHORT else _32s_s_I_255_long)(
+                    value.digest, text, len(value.corners)
                 ),
                 pack(f">{len(value.corners)}i", *value.corners),
                 pack(f">{len(value.again)}I", *value.again),

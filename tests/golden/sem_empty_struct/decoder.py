@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from itertools import repeat
+from itertools import repeat, starmap
 from struct import Struct
 
 from golden.sem_empty_struct.types import SHAPES, Nothing, Something
 from rpcgen.runtime.limits import MAX_EMPTY_ELEMENTS
-from rpcgen.runtime.shapes import walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, Irregular, new
+from rpcgen.runtime.reader import walk_read
+from rpcgen.runtime.xdr import FAULTS, Irregular, new, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _I = Struct(">I").unpack_from
 def _read_each_nothing(wire: bytes, offset: int, count: int) -> tuple[list[Nothing], int]:
     if count > MAX_EMPTY_ELEMENTS:
         raise Irregular
-    values = list(map(new, repeat(Nothing, count)))
+    values = list(starmap(new, repeat((Nothing,), count)))
     return values, offset
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from struct import Struct
 
 from golden.sem_empty_struct.types import SHAPES, Nothing, Something
-from rpcgen.runtime.shapes import walk_encode
+from rpcgen.runtime.writer import walk_encode
 from rpcgen.runtime.xdr import FAULTS, Irregular
 
 _I = Struct(">I").pack

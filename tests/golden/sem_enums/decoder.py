@@ -6,7 +6,7 @@ from __future__ import annotations
 from struct import Struct
 
 from golden.sem_enums.types import SHAPES, Aliases, Extensible, Implicit, Signs, UnsignedSpelling
-from rpcgen.runtime.shapes import walk_decode, walk_read
+from rpcgen.runtime.reader import walk_decode, walk_read
 from rpcgen.runtime.xdr import FAULTS, members
 
 TYPE_CHECKING = False
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
 _i = Struct(">i").unpack_from
+_i_all = Struct(">i").unpack
 _members_of_implicit = members(Implicit)
 _members_of_signs = members(Signs)
 _members_of_unsigned_spelling = members(UnsignedSpelling)
@@ -23,17 +24,14 @@ _members_of_extensible = members(Extensible)
 
 def decode_implicit(data: Buffer) -> Implicit:
     """enum implicit that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Implicit
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_implicit[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "implicit", wire)
+    value = walk_decode(SHAPES, "implicit", data)
     return value
 
 
@@ -53,17 +51,14 @@ def read_implicit(data: Buffer, offset: int) -> tuple[Implicit, int]:
 
 def decode_signs(data: Buffer) -> Signs:
     """enum signs that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Signs
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_signs[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "signs", wire)
+    value = walk_decode(SHAPES, "signs", data)
     return value
 
 
@@ -83,17 +78,14 @@ def read_signs(data: Buffer, offset: int) -> tuple[Signs, int]:
 
 def decode_unsigned_spelling(data: Buffer) -> UnsignedSpelling:
     """enum unsigned_spelling that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: UnsignedSpelling
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_unsigned_spelling[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "unsigned_spelling", wire)
+    value = walk_decode(SHAPES, "unsigned_spelling", data)
     return value
 
 
@@ -113,17 +105,14 @@ def read_unsigned_spelling(data: Buffer, offset: int) -> tuple[UnsignedSpelling,
 
 def decode_aliases(data: Buffer) -> Aliases:
     """enum aliases that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Aliases
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_aliases[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "aliases", wire)
+    value = walk_decode(SHAPES, "aliases", data)
     return value
 
 
@@ -143,17 +132,14 @@ def read_aliases(data: Buffer, offset: int) -> tuple[Aliases, int]:
 
 def decode_extensible(data: Buffer) -> Extensible | int:
     """enum extensible that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Extensible | int
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_extensible.get(the_value, the_value)
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "extensible", wire)
+    value = walk_decode(SHAPES, "extensible", data)
     return value
 
 

@@ -6,16 +6,18 @@ from __future__ import annotations
 from struct import Struct
 
 from golden.sem_imported.types import SHAPES, ImportedKind, ImportedPoint
-from rpcgen.runtime.shapes import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, RecordUnpacker, members, new
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, members, new, record_unpacker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
-_ii = Struct(">ii").unpack_from
+_2i = Struct(">2i").unpack_from
 _i = Struct(">i").unpack_from
-_s_16 = RecordUnpacker("", "", 16)
+_2i_all = Struct(">2i").unpack
+_i_all = Struct(">i").unpack
+_s_16, _s_16_long = record_unpacker("", "", 16)
 _members_of_imported_kind = members(ImportedKind)
 
 
@@ -24,13 +26,16 @@ def decode_imported_name(data: Buffer) -> str:
     wire = data if type(data) is bytes else bytes(data)
     value: str
     try:
-        length, raw, pad = _s_16.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad = _s_16.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_16[low]
+        length, raw, pad = unpack(wire, 0)
+        if length != low:
+            length, raw, pad = _s_16_long(wire, 0)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value = raw.decode()
-        offset = 4 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -45,13 +50,16 @@ def read_imported_name(data: Buffer, offset: int) -> tuple[str, int]:
     start = offset
     value: str
     try:
-        length, raw, pad = _s_16.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_16.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_16_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "imported_name", wire, start)
@@ -59,17 +67,14 @@ def read_imported_name(data: Buffer, offset: int) -> tuple[str, int]:
 
 def decode_imported_point(data: Buffer) -> ImportedPoint:
     """struct imported_point that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: ImportedPoint
     try:
         value = new(ImportedPoint)
-        value.x, value.y = _ii(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        value.x, value.y = _2i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "imported_point", wire)
+    value = walk_decode(SHAPES, "imported_point", data)
     return value
 
 
@@ -79,7 +84,7 @@ def read_imported_point(data: Buffer, offset: int) -> tuple[ImportedPoint, int]:
     start = offset
     try:
         value = new(ImportedPoint)
-        value.x, value.y = _ii(wire, offset)
+        value.x, value.y = _2i(wire, offset)
         offset += 8
         return value, offset
     except FAULTS:
@@ -88,17 +93,14 @@ def read_imported_point(data: Buffer, offset: int) -> tuple[ImportedPoint, int]:
 
 def decode_imported_kind(data: Buffer) -> ImportedKind:
     """enum imported_kind that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: ImportedKind
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_imported_kind[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "imported_kind", wire)
+    value = walk_decode(SHAPES, "imported_kind", data)
     return value
 
 

@@ -7,12 +7,12 @@ from struct import Struct
 
 from golden.sem_imported.types import SHAPES, ImportedKind, ImportedPoint
 from rpcgen.runtime.limits import SHORT
-from rpcgen.runtime.shapes import walk_encode
-from rpcgen.runtime.xdr import FAULTS, Irregular, RecordPacker
+from rpcgen.runtime.writer import walk_encode
+from rpcgen.runtime.xdr import FAULTS, Irregular, record_packer
 
-_ii = Struct(">ii").pack
+_2i = Struct(">2i").pack
 _i = Struct(">i").pack
-_s_16 = RecordPacker("", "", 16)
+_s_16, _s_16_long = record_packer("", "", 16)
 
 
 def encode_imported_name(value: str) -> bytes:
@@ -22,7 +22,7 @@ def encode_imported_name(value: str) -> bytes:
         size = len(text)
         if 0 in text:
             raise Irregular
-        return (_s_16.short[size] if size < SHORT else _s_16.long)(size, text)
+        return (_s_16[size] if size < SHORT else _s_16_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "imported_name", value)
 
@@ -32,7 +32,7 @@ def encode_imported_point(value: ImportedPoint) -> bytes:
     try:
         if type(value) is not ImportedPoint:
             raise Irregular
-        return _ii(value.x, value.y)
+        return _2i(value.x, value.y)
     except FAULTS:
         return walk_encode(SHAPES, "imported_point", value)
 

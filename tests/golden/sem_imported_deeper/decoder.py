@@ -6,7 +6,7 @@ from __future__ import annotations
 from struct import Struct
 
 from golden.sem_imported_deeper.types import SHAPES
-from rpcgen.runtime.shapes import walk_decode, walk_read
+from rpcgen.runtime.reader import walk_decode, walk_read
 from rpcgen.runtime.xdr import FAULTS
 
 TYPE_CHECKING = False
@@ -14,20 +14,18 @@ if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
 _Q = Struct(">Q").unpack_from
+_Q_all = Struct(">Q").unpack
 
 
 def decode_deeper_id(data: Buffer) -> int:
     """typedef deeper_id that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: int
     try:
-        (value,) = _Q(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        (value,) = _Q_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "deeper_id", wire)
+    value = walk_decode(SHAPES, "deeper_id", data)
     return value
 
 

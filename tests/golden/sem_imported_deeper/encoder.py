@@ -6,7 +6,7 @@ from __future__ import annotations
 from struct import Struct
 
 from golden.sem_imported_deeper.types import SHAPES
-from rpcgen.runtime.shapes import walk_encode
+from rpcgen.runtime.writer import walk_encode
 from rpcgen.runtime.xdr import FAULTS
 
 _Q = Struct(">Q").pack

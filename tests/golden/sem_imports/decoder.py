@@ -3,24 +3,24 @@
 
 from __future__ import annotations
 
-from itertools import repeat
+from itertools import repeat, starmap
 from struct import Struct
 
 from golden.sem_imported.types import ImportedPoint
 from golden.sem_imports.types import SHAPES, ByImportedImportedKindA, ByImportedImportedKindB, User
-from rpcgen.runtime.shapes import walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, RecordUnpacker, new
+from rpcgen.runtime.reader import walk_read
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, new, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from golden.sem_imports.types import ByImported
     from rpcgen.runtime.xdr import Buffer
 
-_ii = Struct(">ii").unpack_from
+_2i = Struct(">2i").unpack_from
 _Q = Struct(">Q").unpack_from
 _I = Struct(">I").unpack_from
 _i = Struct(">i").unpack_from
-_s_16 = RecordUnpacker("", "", 16)
+_s_16, _s_16_long = record_unpacker("", "", 16)
 
 
 def _read_each_imported_point(
@@ -28,9 +28,9 @@ def _read_each_imported_point(
 ) -> tuple[list[ImportedPoint], int]:
     if count * 8 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(ImportedPoint, count)))
+    values = list(starmap(new, repeat((ImportedPoint,), count)))
     for value in values:
-        value.x, value.y = _ii(wire, offset)
+        value.x, value.y = _2i(wire, offset)
         offset += 8
     return values, offset
 
@@ -46,13 +46,16 @@ def read_user(data: Buffer, offset: int) -> tuple[User, int]:
     start = offset
     try:
         value = new(User)
-        length, raw, pad = _s_16.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_16.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_16_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         value.where, offset = _read_each_imported_point(wire, offset, 3)
         (value.id,) = _Q(wire, offset)
         offset += 8
@@ -81,13 +84,16 @@ def read_by_imported(data: Buffer, offset: int) -> tuple[ByImported, int]:
             if flag == 0:
                 arm.name = None
             elif flag == 1:
-                length, raw, pad = _s_16.short[wire[offset + 3]](wire, offset)
-                if length != len(raw):
-                    length, raw, pad = _s_16.long(wire, offset)
+                low = wire[offset + 3]
+                unpack, extent = _s_16[low]
+                length, raw, pad = unpack(wire, offset)
+                if length != low:
+                    length, raw, pad = _s_16_long(wire, offset)
+                    extent = 4 + length + len(pad)
                 if 0 in raw or pad > ZEROS:
                     raise Irregular
                 arm.name = raw.decode()
-                offset += 4 + length + len(pad)
+                offset += extent
             else:
                 raise Irregular
         elif kind == 1:

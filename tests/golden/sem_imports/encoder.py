@@ -8,18 +8,20 @@ from struct import Struct
 from golden.sem_imported.types import ImportedPoint
 from golden.sem_imports.types import SHAPES, ByImportedImportedKindA, ByImportedImportedKindB, User
 from rpcgen.runtime.limits import SHORT
-from rpcgen.runtime.shapes import walk_encode
-from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, RecordPacker
+from rpcgen.runtime.writer import walk_encode
+from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, record_packer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from golden.sem_imports.types import ByImported
 
-_ii = Struct(">ii").pack
+_2i = Struct(">2i").pack
 _Q = Struct(">Q").pack
-_i = Struct(">i").pack
-_s_16 = RecordPacker("", "", 16)
-_I_s_16 = RecordPacker("I", "", 16)
+_3xB = Struct(">3xB").pack
+_s_16, _s_16_long = record_packer("", "", 16)
+_I_s_16, _I_s_16_long = record_packer("I", "", 16)
 
 
 def _encode_each_imported_point(values: list[ImportedPoint]) -> bytes:
@@ -27,7 +29,7 @@ def _encode_each_imported_point(values: list[ImportedPoint]) -> bytes:
     for value in values:
         if type(value) is not ImportedPoint:
             raise Irregular
-        parts.append(_ii(value.x, value.y))
+        parts.append(_2i(value.x, value.y))
     return b"".join(parts)
 
 
@@ -45,7 +47,7 @@ def encode_user(value: User) -> bytes:
             raise Irregular
         return b"".join(
             (
-                (_s_16.short[size] if size < SHORT else _s_16.long)(size, text),
+                (_s_16[size] if size < SHORT else _s_16_long)(text),
                 _encode_each_imported_point(value.where),
                 _Q(value.id),
             )
@@ -57,18 +59,20 @@ def encode_user(value: User) -> bytes:
 def encode_by_imported(value: ByImported) -> bytes:
     """union by_imported."""
     try:
-        if type(value) is ByImportedImportedKindA:
-            if value.name is None:
+        arm: Any = value
+        cls = type(arm)
+        if cls is ByImportedImportedKindA:
+            if arm.name is None:
                 name_part = ABSENT
             else:
-                text = value.name.encode()
+                text = arm.name.encode()
                 size = len(text)
                 if 0 in text:
                     raise Irregular
-                name_part = (_I_s_16.short[size] if size < SHORT else _I_s_16.long)(1, size, text)
-            return _i(0) + name_part
-        if type(value) is ByImportedImportedKindB:
-            return _i(1)
+                name_part = (_I_s_16[size] if size < SHORT else _I_s_16_long)(1, text)
+            return _3xB(0) + name_part
+        if cls is ByImportedImportedKindB:
+            return _3xB(1)
         raise Irregular
     except FAULTS:
         return walk_encode(SHAPES, "by_imported", value)

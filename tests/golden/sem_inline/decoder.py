@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from itertools import repeat
+from itertools import repeat, starmap
 from struct import Struct
 
 from golden.sem_inline.types import (
@@ -26,8 +26,8 @@ from golden.sem_inline.types import (
     PlainUnionFalse,
     PlainUnionTrue,
 )
-from rpcgen.runtime.shapes import walk_decode, walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, RecordUnpacker, members, new
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, members, new, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 _i = Struct(">i").unpack_from
 _iI = Struct(">iI").unpack_from
 _I = Struct(">I").unpack_from
-_s_12 = RecordUnpacker("", "", 12)
+_i_all = Struct(">i").unpack
+_s_12, _s_12_long = record_unpacker("", "", 12)
 _members_of_outer_level = members(OuterLevel)
 _members_of_plain_enum = members(PlainEnum)
 _members_of_chooser_choice = members(ChooserChoice)
@@ -48,7 +49,7 @@ def _read_each_outer_point_deep(
 ) -> tuple[list[OuterPointDeep], int]:
     if count * 4 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(OuterPointDeep, count)))
+    values = list(starmap(new, repeat((OuterPointDeep,), count)))
     for value in values:
         (value.z,) = _i(wire, offset)
         offset += 4
@@ -58,7 +59,7 @@ def _read_each_outer_point_deep(
 def _read_each_many_item(wire: bytes, offset: int, count: int) -> tuple[list[ManyItem], int]:
     if count * 4 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(ManyItem, count)))
+    values = list(starmap(new, repeat((ManyItem,), count)))
     for value in values:
         (value.x,) = _i(wire, offset)
         offset += 4
@@ -67,17 +68,14 @@ def _read_each_many_item(wire: bytes, offset: int, count: int) -> tuple[list[Man
 
 def decode_outer_point_deep(data: Buffer) -> OuterPointDeep:
     """struct outer_point_deep that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: OuterPointDeep
     try:
         value = new(OuterPointDeep)
-        (value.z,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.z,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "outer_point_deep", wire)
+    value = walk_decode(SHAPES, "outer_point_deep", data)
     return value
 
 
@@ -117,17 +115,14 @@ def read_outer_point(data: Buffer, offset: int) -> tuple[OuterPoint, int]:
 
 def decode_outer_level(data: Buffer) -> OuterLevel:
     """enum outer_level that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: OuterLevel
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_outer_level[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "outer_level", wire)
+    value = walk_decode(SHAPES, "outer_level", data)
     return value
 
 
@@ -160,13 +155,16 @@ def read_outer_value(data: Buffer, offset: int) -> tuple[OuterValue, int]:
         offset += 4
         if kind == 1:
             value = arm = new(OuterValue1)
-            length, raw, pad = _s_12.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_12.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_12[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_12_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             arm.text = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             value = arm_2 = new(OuterValueDefault)
             arm_2.kind = kind
@@ -177,17 +175,14 @@ def read_outer_value(data: Buffer, offset: int) -> tuple[OuterValue, int]:
 
 def decode_outer_maybe(data: Buffer) -> OuterMaybe:
     """struct outer_maybe that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: OuterMaybe
     try:
         value = new(OuterMaybe)
-        (value.a,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.a,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "outer_maybe", wire)
+    value = walk_decode(SHAPES, "outer_maybe", data)
     return value
 
 
@@ -237,17 +232,14 @@ def read_outer(data: Buffer, offset: int) -> tuple[Outer, int]:
 
 def decode_plain_enum(data: Buffer) -> PlainEnum:
     """enum plain_enum that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: PlainEnum
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_plain_enum[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "plain_enum", wire)
+    value = walk_decode(SHAPES, "plain_enum", data)
     return value
 
 
@@ -267,17 +259,14 @@ def read_plain_enum(data: Buffer, offset: int) -> tuple[PlainEnum, int]:
 
 def decode_plain_struct(data: Buffer) -> PlainStruct:
     """struct plain_struct that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: PlainStruct
     try:
         value = new(PlainStruct)
-        (value.x,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.x,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "plain_struct", wire)
+    value = walk_decode(SHAPES, "plain_struct", data)
     return value
 
 
@@ -322,17 +311,14 @@ def read_plain_union(data: Buffer, offset: int) -> tuple[PlainUnion, int]:
 
 def decode_many_item(data: Buffer) -> ManyItem:
     """struct many_item that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: ManyItem
     try:
         value = new(ManyItem)
-        (value.x,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.x,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "many_item", wire)
+    value = walk_decode(SHAPES, "many_item", data)
     return value
 
 
@@ -372,17 +358,14 @@ def read_many(data: Buffer, offset: int) -> tuple[list[ManyItem], int]:
 
 def decode_perhaps_one_item(data: Buffer) -> PerhapsOneItem:
     """struct perhaps_one_item that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: PerhapsOneItem
     try:
         value = new(PerhapsOneItem)
-        (value.x,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.x,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "perhaps_one_item", wire)
+    value = walk_decode(SHAPES, "perhaps_one_item", data)
     return value
 
 
@@ -427,17 +410,14 @@ def read_perhaps_one(data: Buffer, offset: int) -> tuple[PerhapsOneItem | None, 
 
 def decode_chooser_choice(data: Buffer) -> ChooserChoice:
     """enum chooser_choice that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: ChooserChoice
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_chooser_choice[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "chooser_choice", wire)
+    value = walk_decode(SHAPES, "chooser_choice", data)
     return value
 
 
@@ -457,17 +437,14 @@ def read_chooser_choice(data: Buffer, offset: int) -> tuple[ChooserChoice, int]:
 
 def decode_chooser_this_one(data: Buffer) -> ChooserThisOne:
     """struct chooser_this_one that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: ChooserThisOne
     try:
         value = new(ChooserThisOne)
-        (value.x,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.x,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "chooser_this_one", wire)
+    value = walk_decode(SHAPES, "chooser_this_one", data)
     return value
 
 

@@ -26,19 +26,22 @@ from golden.sem_inline.types import (
     PlainUnionTrue,
 )
 from rpcgen.runtime.limits import SHORT
-from rpcgen.runtime.shapes import walk_encode
-from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, RecordPacker
+from rpcgen.runtime.writer import walk_encode
+from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, record_packer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from golden.sem_inline.types import Chooser, OuterValue, PlainUnion
 
 _i = Struct(">i").pack
 _iI = Struct(">iI").pack
 _Ii = Struct(">Ii").pack
+_3xBi = Struct(">3xBi").pack
+_3xB = Struct(">3xB").pack
 _I = Struct(">I").pack
-_ii = Struct(">ii").pack
-_i_s_12 = RecordPacker("i", "", 12)
+_3xB_s_12, _3xB_s_12_long = record_packer("3xB", "", 12)
 
 
 def _encode_each_outer_point_deep(values: list[OuterPointDeep]) -> bytes:
@@ -92,16 +95,18 @@ def encode_outer_level(value: OuterLevel) -> bytes:
 def encode_outer_value(value: OuterValue) -> bytes:
     """union outer_value."""
     try:
-        if type(value) is OuterValue1:
-            text = value.text.encode()
+        arm: Any = value
+        cls = type(arm)
+        if cls is OuterValue1:
+            text = arm.text.encode()
             size = len(text)
             if 0 in text:
                 raise Irregular
-            return (_i_s_12.short[size] if size < SHORT else _i_s_12.long)(1, size, text)
-        if type(value) is OuterValueDefault:
-            if value.kind == 1:
+            return (_3xB_s_12[size] if size < SHORT else _3xB_s_12_long)(1, text)
+        if cls is OuterValueDefault:
+            if arm.kind == 1:
                 raise Irregular
-            return _i(value.kind)
+            return _i(arm.kind)
         raise Irregular
     except FAULTS:
         return walk_encode(SHAPES, "outer_value", value)
@@ -164,10 +169,12 @@ def encode_plain_struct(value: PlainStruct) -> bytes:
 def encode_plain_union(value: PlainUnion) -> bytes:
     """union plain_union."""
     try:
-        if type(value) is PlainUnionTrue:
-            return _Ii(1, value.x)
-        if type(value) is PlainUnionFalse:
-            return _I(0)
+        arm: Any = value
+        cls = type(arm)
+        if cls is PlainUnionTrue:
+            return _3xBi(1, arm.x)
+        if cls is PlainUnionFalse:
+            return _3xB(0)
         raise Irregular
     except FAULTS:
         return walk_encode(SHAPES, "plain_union", value)
@@ -240,13 +247,15 @@ def encode_chooser_this_one(value: ChooserThisOne) -> bytes:
 def encode_chooser(value: Chooser) -> bytes:
     """union chooser."""
     try:
-        if type(value) is ChooserChooseThis:
-            this_one = value.this_one
+        arm: Any = value
+        cls = type(arm)
+        if cls is ChooserChooseThis:
+            this_one = arm.this_one
             if type(this_one) is not ChooserThisOne:
                 raise Irregular
-            return _ii(0, this_one.x)
-        if type(value) is ChooserChooseThat:
-            return _i(1)
+            return _3xBi(0, this_one.x)
+        if cls is ChooserChooseThat:
+            return _3xB(1)
         raise Irregular
     except FAULTS:
         return walk_encode(SHAPES, "chooser", value)

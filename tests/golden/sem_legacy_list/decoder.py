@@ -6,31 +6,29 @@ from __future__ import annotations
 from struct import Struct
 
 from golden.sem_legacy_list.types import SHAPES, Answer, Mapping, PmaplistItem
-from rpcgen.runtime.shapes import walk_decode, walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, Irregular, new
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import FAULTS, Irregular, new, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
-_II = Struct(">II").unpack_from
-_III = Struct(">III").unpack_from
+_2I = Struct(">2I").unpack_from
+_3I = Struct(">3I").unpack_from
 _I = Struct(">I").unpack_from
+_2I_all = Struct(">2I").unpack
 
 
 def decode_mapping(data: Buffer) -> Mapping:
     """struct mapping that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Mapping
     try:
         value = new(Mapping)
-        value.prog, value.port = _II(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        value.prog, value.port = _2I_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "mapping", wire)
+    value = walk_decode(SHAPES, "mapping", data)
     return value
 
 
@@ -40,7 +38,7 @@ def read_mapping(data: Buffer, offset: int) -> tuple[Mapping, int]:
     start = offset
     try:
         value = new(Mapping)
-        value.prog, value.port = _II(wire, offset)
+        value.prog, value.port = _2I(wire, offset)
         offset += 8
         return value, offset
     except FAULTS:
@@ -60,7 +58,7 @@ def read_pmaplist_item(data: Buffer, offset: int) -> tuple[PmaplistItem, int]:
         first = value = new(PmaplistItem)
         while True:
             value.map = the_map = new(Mapping)
-            the_map.prog, the_map.port, present = _III(wire, offset)
+            the_map.prog, the_map.port, present = _3I(wire, offset)
             offset += 12
             if present != 1:
                 break

@@ -7,11 +7,11 @@ from struct import Struct
 
 from golden.sem_legacy_list.types import SHAPES, Answer, Mapping, PmaplistItem
 from rpcgen.runtime.limits import MAX_UNCHECKED_LINKS
-from rpcgen.runtime.shapes import walk_encode
+from rpcgen.runtime.writer import walk_encode
 from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular
 
-_II = Struct(">II").pack
-_III = Struct(">III").pack
+_2I = Struct(">2I").pack
+_3I = Struct(">3I").pack
 _I = Struct(">I").pack
 
 
@@ -20,7 +20,7 @@ def encode_mapping(value: Mapping) -> bytes:
     try:
         if type(value) is not Mapping:
             raise Irregular
-        return _II(value.prog, value.port)
+        return _2I(value.prog, value.port)
     except FAULTS:
         return walk_encode(SHAPES, "mapping", value)
 
@@ -35,7 +35,7 @@ def encode_pmaplist_item(value: PmaplistItem) -> bytes:
             the_map = value.map
             if type(value) is not PmaplistItem or type(the_map) is not Mapping:
                 raise Irregular
-            parts.append(_III(the_map.prog, the_map.port, link is not None))
+            parts.append(_3I(the_map.prog, the_map.port, link is not None))
             if link is None:
                 return b"".join(parts)
             if len(parts) > MAX_UNCHECKED_LINKS:

@@ -6,16 +6,16 @@ from __future__ import annotations
 from struct import Struct, unpack_from
 
 from golden.sem_lengths.types import SHAPES, Lengths
-from rpcgen.runtime.shapes import walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, RecordUnpacker, new
+from rpcgen.runtime.reader import walk_read
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, new, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
 _0s = Struct(">0s").unpack_from
-_s_I_0 = RecordUnpacker("", "I", 0)
-_s = RecordUnpacker("", "", 4294967295)
+_s_I_0, _s_I_0_long = record_unpacker("", "I", 0)
+_s, _s_long = record_unpacker("", "", 4294967295)
 
 
 def decode_lengths(data: Buffer) -> Lengths:
@@ -35,33 +35,42 @@ def read_lengths(data: Buffer, offset: int) -> tuple[Lengths, int]:
             raise Irregular
         value.no_numbers = list(unpack_from(">0i", wire, offset))
         offset += 0
-        length, raw, pad, count = _s_I_0.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, count = _s_I_0.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_0[low]
+        length, raw, pad, count = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, count = _s_I_0_long(wire, offset)
+            extent = 8 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.only_empty = raw
-        offset += 8 + length + len(pad)
+        offset += extent
         if count > 0:
             raise Irregular
         if len(wire) - offset < count * 4:
             raise Irregular
         value.no_elements = list(unpack_from(f">{count}i", wire, offset))
         offset += count * 4
-        length, raw, pad = _s.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_long(wire, offset)
+            extent = 4 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.largest = raw
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_long(wire, offset)
+            extent = 4 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.unbounded = raw
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "lengths", wire, start)

@@ -7,12 +7,12 @@ from struct import Struct, pack
 
 from golden.sem_lengths.types import SHAPES, Lengths
 from rpcgen.runtime.limits import SHORT
-from rpcgen.runtime.shapes import walk_encode
-from rpcgen.runtime.xdr import FAULTS, Irregular, RecordPacker
+from rpcgen.runtime.writer import walk_encode
+from rpcgen.runtime.xdr import FAULTS, Irregular, record_packer
 
 _0s = Struct(">0s").pack
-_s_I_0 = RecordPacker("", "I", 0)
-_s = RecordPacker("", "", 4294967295)
+_s_I_0, _s_I_0_long = record_packer("", "I", 0)
+_s, _s_long = record_packer("", "", 4294967295)
 
 
 def encode_lengths(value: Lengths) -> bytes:
@@ -34,12 +34,12 @@ def encode_lengths(value: Lengths) -> bytes:
             (
                 _0s(value.nothing),
                 pack(f">{len(value.no_numbers)}i", *value.no_numbers),
-                (_s_I_0.short[size] if size < SHORT else _s_I_0.long)(
-                    size, value.only_empty, len(value.no_elements)
+                (_s_I_0[size] if size < SHORT else _s_I_0_long)(
+                    value.only_empty, len(value.no_elements)
                 ),
                 pack(f">{len(value.no_elements)}i", *value.no_elements),
-                (_s.short[size_2] if size_2 < SHORT else _s.long)(size_2, value.largest),
-                (_s.short[size_3] if size_3 < SHORT else _s.long)(size_3, value.unbounded),
+                (_s[size_2] if size_2 < SHORT else _s_long)(value.largest),
+                (_s[size_3] if size_3 < SHORT else _s_long)(value.unbounded),
             )
         )
     except FAULTS:

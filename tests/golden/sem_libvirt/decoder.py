@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from itertools import repeat
+from itertools import repeat, starmap
 from struct import Struct
 
 from golden.sem_libvirt.types import (
@@ -16,8 +16,8 @@ from golden.sem_libvirt.types import (
     DemoListRet,
     DemoProcedure,
 )
-from rpcgen.runtime.shapes import walk_decode, walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, RecordUnpacker, members, new
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, members, new, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 _I = Struct(">I").unpack_from
 _i = Struct(">i").unpack_from
 _iI = Struct(">iI").unpack_from
-_s_65536 = RecordUnpacker("", "", 65536)
-_s_I_65536 = RecordUnpacker("", "I", 65536)
+_i_all = Struct(">i").unpack
+_s_65536, _s_65536_long = record_unpacker("", "", 65536)
+_s_I_65536, _s_I_65536_long = record_unpacker("", "I", 65536)
 _members_of_demo_procedure = members(DemoProcedure)
 
 
@@ -36,7 +37,7 @@ def _read_each_demo_domain_open_ret(
 ) -> tuple[list[DemoDomainOpenRet], int]:
     if count * 4 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(DemoDomainOpenRet, count)))
+    values = list(starmap(new, repeat((DemoDomainOpenRet,), count)))
     for value in values:
         (value.id,) = _i(wire, offset)
         offset += 4
@@ -48,13 +49,16 @@ def decode_demo_nonnull_string(data: Buffer) -> str:
     wire = data if type(data) is bytes else bytes(data)
     value: str
     try:
-        length, raw, pad = _s_65536.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad = _s_65536.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_65536[low]
+        length, raw, pad = unpack(wire, 0)
+        if length != low:
+            length, raw, pad = _s_65536_long(wire, 0)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value = raw.decode()
-        offset = 4 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -69,13 +73,16 @@ def read_demo_nonnull_string(data: Buffer, offset: int) -> tuple[str, int]:
     start = offset
     value: str
     try:
-        length, raw, pad = _s_65536.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_65536.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_65536[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_65536_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "demo_nonnull_string", wire, start)
@@ -97,13 +104,16 @@ def read_demo_string(data: Buffer, offset: int) -> tuple[str | None, int]:
         if flag == 0:
             value = None
         elif flag == 1:
-            length, raw, pad = _s_65536.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_65536.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_65536[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_65536_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -122,13 +132,16 @@ def read_demo_domain_open_args(data: Buffer, offset: int) -> tuple[DemoDomainOpe
     start = offset
     try:
         value = new(DemoDomainOpenArgs)
-        length, raw, pad, value.flags = _s_I_65536.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, value.flags = _s_I_65536.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_65536[low]
+        length, raw, pad, value.flags = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, value.flags = _s_I_65536_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.name = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "demo_domain_open_args", wire, start)
@@ -136,17 +149,14 @@ def read_demo_domain_open_args(data: Buffer, offset: int) -> tuple[DemoDomainOpe
 
 def decode_demo_domain_open_ret(data: Buffer) -> DemoDomainOpenRet:
     """struct demo_domain_open_ret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: DemoDomainOpenRet
     try:
         value = new(DemoDomainOpenRet)
-        (value.id,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.id,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "demo_domain_open_ret", wire)
+    value = walk_decode(SHAPES, "demo_domain_open_ret", data)
     return value
 
 
@@ -165,17 +175,14 @@ def read_demo_domain_open_ret(data: Buffer, offset: int) -> tuple[DemoDomainOpen
 
 def decode_demo_domain_close_args(data: Buffer) -> DemoDomainCloseArgs:
     """struct demo_domain_close_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: DemoDomainCloseArgs
     try:
         value = new(DemoDomainCloseArgs)
-        (value.id,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.id,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "demo_domain_close_args", wire)
+    value = walk_decode(SHAPES, "demo_domain_close_args", data)
     return value
 
 
@@ -215,17 +222,14 @@ def read_demo_list_ret(data: Buffer, offset: int) -> tuple[DemoListRet, int]:
 
 def decode_demo_event_stopped_msg(data: Buffer) -> DemoEventStoppedMsg:
     """struct demo_event_stopped_msg that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: DemoEventStoppedMsg
     try:
         value = new(DemoEventStoppedMsg)
-        (value.id,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.id,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "demo_event_stopped_msg", wire)
+    value = walk_decode(SHAPES, "demo_event_stopped_msg", data)
     return value
 
 
@@ -259,13 +263,16 @@ def read_demo_event_detail_msg(data: Buffer, offset: int) -> tuple[DemoEventDeta
         if flag == 0:
             value.why = None
         elif flag == 1:
-            length, raw, pad = _s_65536.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_65536.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_65536[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_65536_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.why = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -275,17 +282,14 @@ def read_demo_event_detail_msg(data: Buffer, offset: int) -> tuple[DemoEventDeta
 
 def decode_demo_procedure(data: Buffer) -> DemoProcedure:
     """enum demo_procedure that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: DemoProcedure
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_demo_procedure[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "demo_procedure", wire)
+    value = walk_decode(SHAPES, "demo_procedure", data)
     return value
 
 

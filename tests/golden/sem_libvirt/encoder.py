@@ -16,14 +16,14 @@ from golden.sem_libvirt.types import (
     DemoProcedure,
 )
 from rpcgen.runtime.limits import SHORT
-from rpcgen.runtime.shapes import walk_encode
-from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, RecordPacker
+from rpcgen.runtime.writer import walk_encode
+from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, record_packer
 
 _i = Struct(">i").pack
 _I = Struct(">I").pack
-_s_65536 = RecordPacker("", "", 65536)
-_I_s_65536 = RecordPacker("I", "", 65536)
-_s_I_65536 = RecordPacker("", "I", 65536)
+_s_65536, _s_65536_long = record_packer("", "", 65536)
+_I_s_65536, _I_s_65536_long = record_packer("I", "", 65536)
+_s_I_65536, _s_I_65536_long = record_packer("", "I", 65536)
 
 
 def _encode_each_demo_domain_open_ret(values: list[DemoDomainOpenRet]) -> bytes:
@@ -42,7 +42,7 @@ def encode_demo_nonnull_string(value: str) -> bytes:
         size = len(text)
         if 0 in text:
             raise Irregular
-        return (_s_65536.short[size] if size < SHORT else _s_65536.long)(size, text)
+        return (_s_65536[size] if size < SHORT else _s_65536_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "demo_nonnull_string", value)
 
@@ -57,9 +57,7 @@ def encode_demo_string(value: str | None) -> bytes:
             size = len(text)
             if 0 in text:
                 raise Irregular
-            value_part = (_I_s_65536.short[size] if size < SHORT else _I_s_65536.long)(
-                1, size, text
-            )
+            value_part = (_I_s_65536[size] if size < SHORT else _I_s_65536_long)(1, text)
         return value_part
     except FAULTS:
         return walk_encode(SHAPES, "demo_string", value)
@@ -72,9 +70,7 @@ def encode_demo_domain_open_args(value: DemoDomainOpenArgs) -> bytes:
         size = len(text)
         if type(value) is not DemoDomainOpenArgs or 0 in text:
             raise Irregular
-        return (_s_I_65536.short[size] if size < SHORT else _s_I_65536.long)(
-            size, text, value.flags
-        )
+        return (_s_I_65536[size] if size < SHORT else _s_I_65536_long)(text, value.flags)
     except FAULTS:
         return walk_encode(SHAPES, "demo_domain_open_args", value)
 
@@ -134,7 +130,7 @@ def encode_demo_event_detail_msg(value: DemoEventDetailMsg) -> bytes:
             size = len(text)
             if 0 in text:
                 raise Irregular
-            why_part = (_I_s_65536.short[size] if size < SHORT else _I_s_65536.long)(1, size, text)
+            why_part = (_I_s_65536[size] if size < SHORT else _I_s_65536_long)(1, text)
         if type(value) is not DemoEventDetailMsg or type(stopped) is not DemoEventStoppedMsg:
             raise Irregular
         return _i(stopped.id) + why_part

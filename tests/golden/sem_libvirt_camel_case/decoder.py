@@ -14,7 +14,7 @@ from golden.sem_libvirt_camel_case.types import (
     VirDemoSpaceGoneMsg,
     VirDemoSpaceProcedure,
 )
-from rpcgen.runtime.shapes import walk_decode, walk_read
+from rpcgen.runtime.reader import walk_decode, walk_read
 from rpcgen.runtime.xdr import FAULTS, members, new
 
 TYPE_CHECKING = False
@@ -22,23 +22,21 @@ if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
 _i = Struct(">i").unpack_from
+_i_all = Struct(">i").unpack
 _members_of_vir_demo_space_procedure = members(VirDemoSpaceProcedure)
 _members_of_second_procedure = members(SecondProcedure)
 
 
 def decode_vir_demo_space_create_lock_space_args(data: Buffer) -> VirDemoSpaceCreateLockSpaceArgs:
     """struct virDemoSpaceCreateLockSpaceArgs that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirDemoSpaceCreateLockSpaceArgs
     try:
         value = new(VirDemoSpaceCreateLockSpaceArgs)
-        (value.x,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.x,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virDemoSpaceCreateLockSpaceArgs", wire)
+    value = walk_decode(SHAPES, "virDemoSpaceCreateLockSpaceArgs", data)
     return value
 
 
@@ -59,17 +57,14 @@ def read_vir_demo_space_create_lock_space_args(
 
 def decode_vir_demo_space_create_lock_space_ret(data: Buffer) -> VirDemoSpaceCreateLockSpaceRet:
     """struct virDemoSpaceCreateLockSpaceRet that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirDemoSpaceCreateLockSpaceRet
     try:
         value = new(VirDemoSpaceCreateLockSpaceRet)
-        (value.y,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.y,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virDemoSpaceCreateLockSpaceRet", wire)
+    value = walk_decode(SHAPES, "virDemoSpaceCreateLockSpaceRet", data)
     return value
 
 
@@ -90,17 +85,14 @@ def read_vir_demo_space_create_lock_space_ret(
 
 def decode_vir_demo_space_gone_msg(data: Buffer) -> VirDemoSpaceGoneMsg:
     """struct virDemoSpaceGoneMsg that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirDemoSpaceGoneMsg
     try:
         value = new(VirDemoSpaceGoneMsg)
-        (value.z,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.z,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virDemoSpaceGoneMsg", wire)
+    value = walk_decode(SHAPES, "virDemoSpaceGoneMsg", data)
     return value
 
 
@@ -119,17 +111,14 @@ def read_vir_demo_space_gone_msg(data: Buffer, offset: int) -> tuple[VirDemoSpac
 
 def decode_vir_demo_space_procedure(data: Buffer) -> VirDemoSpaceProcedure:
     """enum virDemoSpaceProcedure that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: VirDemoSpaceProcedure
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_vir_demo_space_procedure[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "virDemoSpaceProcedure", wire)
+    value = walk_decode(SHAPES, "virDemoSpaceProcedure", data)
     return value
 
 
@@ -149,17 +138,14 @@ def read_vir_demo_space_procedure(data: Buffer, offset: int) -> tuple[VirDemoSpa
 
 def decode_second_start_args(data: Buffer) -> SecondStartArgs:
     """struct second_start_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: SecondStartArgs
     try:
         value = new(SecondStartArgs)
-        (value.x,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.x,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "second_start_args", wire)
+    value = walk_decode(SHAPES, "second_start_args", data)
     return value
 
 
@@ -178,17 +164,14 @@ def read_second_start_args(data: Buffer, offset: int) -> tuple[SecondStartArgs, 
 
 def decode_second_procedure(data: Buffer) -> SecondProcedure:
     """enum second_Procedure that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: SecondProcedure
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_second_procedure[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "second_Procedure", wire)
+    value = walk_decode(SHAPES, "second_Procedure", data)
     return value
 
 

@@ -14,7 +14,7 @@ from golden.sem_libvirt_camel_case.types import (
     VirDemoSpaceGoneMsg,
     VirDemoSpaceProcedure,
 )
-from rpcgen.runtime.shapes import walk_encode
+from rpcgen.runtime.writer import walk_encode
 from rpcgen.runtime.xdr import FAULTS, Irregular
 
 _i = Struct(">i").pack

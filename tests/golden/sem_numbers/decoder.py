@@ -6,23 +6,23 @@ from __future__ import annotations
 from struct import Struct, unpack_from
 
 from golden.sem_numbers.types import SHAPES, Arrays, Numbers
-from rpcgen.runtime.shapes import walk_decode, walk_read, whole
-from rpcgen.runtime.xdr import BOOLS, FAULTS, Irregular, new, unpack_chars
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import BOOLS, FAULTS, Irregular, new, unpack_chars, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
-_iIIiIiIiIqQfdI16s = Struct(">iIIiIiIiIqQfdI16s").unpack_from
+_i2IiIiIiIqQfdI16s = Struct(">i2IiIiIiIqQfdI16s").unpack_from
 _I = Struct(">I").unpack_from
 _16s = Struct(">16s").unpack_from
 _q = Struct(">q").unpack_from
 _i = Struct(">i").unpack_from
+_i2IiIiIiIqQfdI16s_all = Struct(">i2IiIiIiIqQfdI16s").unpack
 
 
 def decode_numbers(data: Buffer) -> Numbers:
     """struct numbers that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Numbers
     try:
         value = new(Numbers)
@@ -42,22 +42,19 @@ def decode_numbers(data: Buffer) -> Numbers:
             value.m,
             n,
             value.o,
-        ) = _iIIiIiIiIqQfdI16s(wire, 0)
-        offset = 84
-        if not -128 <= value.d <= 127:
-            raise Irregular
-        if not 0 <= value.e <= 255:
-            raise Irregular
-        if not -32768 <= value.f <= 32767:
-            raise Irregular
-        if not 0 <= value.g <= 65535:
-            raise Irregular
+        ) = _i2IiIiIiIqQfdI16s_all(data)
         value.n = BOOLS[n]
-        if offset == len(wire):
-            return value
+        if (
+            not -128 <= value.d <= 127
+            or value.e > 255
+            or not -32768 <= value.f <= 32767
+            or value.g > 65535
+        ):
+            raise Irregular
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "numbers", wire)
+    value = walk_decode(SHAPES, "numbers", data)
     return value
 
 
@@ -83,17 +80,16 @@ def read_numbers(data: Buffer, offset: int) -> tuple[Numbers, int]:
             value.m,
             n,
             value.o,
-        ) = _iIIiIiIiIqQfdI16s(wire, offset)
+        ) = _i2IiIiIiIqQfdI16s(wire, offset)
         offset += 84
-        if not -128 <= value.d <= 127:
-            raise Irregular
-        if not 0 <= value.e <= 255:
-            raise Irregular
-        if not -32768 <= value.f <= 32767:
-            raise Irregular
-        if not 0 <= value.g <= 65535:
-            raise Irregular
         value.n = BOOLS[n]
+        if (
+            not -128 <= value.d <= 127
+            or value.e > 255
+            or not -32768 <= value.f <= 32767
+            or value.g > 65535
+        ):
+            raise Irregular
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "numbers", wire, start)

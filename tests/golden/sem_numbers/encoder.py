@@ -6,10 +6,10 @@ from __future__ import annotations
 from struct import Struct, pack
 
 from golden.sem_numbers.types import SHAPES, Arrays, Numbers
-from rpcgen.runtime.shapes import walk_encode
+from rpcgen.runtime.writer import walk_encode
 from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, pack_chars
 
-_iIIiIiIiIqQfdI16s = Struct(">iIIiIiIiIqQfdI16s").pack
+_i2Ii3xBi2xHiIqQfdI16s = Struct(">i2Ii3xBi2xHiIqQfdI16s").pack
 _16s = Struct(">16s").pack
 _Iq = Struct(">Iq").pack
 _Ii = Struct(">Ii").pack
@@ -22,14 +22,12 @@ def encode_numbers(value: Numbers) -> bytes:
         if (
             type(value) is not Numbers
             or not -128 <= value.d <= 127
-            or not 0 <= value.e <= 255
             or not -32768 <= value.f <= 32767
-            or not 0 <= value.g <= 65535
             or value.n.__class__ is not bool
             or len(value.o) != 16
         ):
             raise Irregular
-        return _iIIiIiIiIqQfdI16s(
+        return _i2Ii3xBi2xHiIqQfdI16s(
             value.a,
             value.b,
             value.c,

@@ -6,8 +6,8 @@ from __future__ import annotations
 from struct import Struct, unpack_from
 
 from golden.sem_predefined.types import SHAPES, OnPredefined1, Predefined, PredefinedArrays
-from rpcgen.runtime.shapes import walk_decode, walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, RecordUnpacker, new, unpack_chars
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, new, record_unpacker, unpack_chars, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 _I = Struct(">I").unpack_from
 _q = Struct(">q").unpack_from
-_iiiqIIIQ4IqQqQ_s_8s_1024 = RecordUnpacker("iiiqIIIQ4IqQqQ", "8s", 1024)
-_s_1024 = RecordUnpacker("", "", 1024)
-_s_9 = RecordUnpacker("", "", 9)
+_q_all = Struct(">q").unpack
+_3iq3IQ4IqQqQ_s_8s_1024, _3iq3IQ4IqQqQ_s_8s_1024_long = record_unpacker("3iq3IQ4IqQqQ", "8s", 1024)
+_s_1024, _s_1024_long = record_unpacker("", "", 1024)
+_s_9, _s_9_long = record_unpacker("", "", 9)
 
 
 def decode_predefined(data: Buffer) -> Predefined:
@@ -27,6 +28,8 @@ def decode_predefined(data: Buffer) -> Predefined:
     value: Predefined
     try:
         value = new(Predefined)
+        low = wire[91]
+        unpack, extent = _3iq3IQ4IqQqQ_s_8s_1024[low]
         (
             value.a,
             value.b,
@@ -48,8 +51,8 @@ def decode_predefined(data: Buffer) -> Predefined:
             raw,
             pad,
             value.r,
-        ) = _iiiqIIIQ4IqQqQ_s_8s_1024.short[wire[91]](wire, 0)
-        if length != len(raw):
+        ) = unpack(wire, 0)
+        if length != low:
             (
                 value.a,
                 value.b,
@@ -71,22 +74,20 @@ def decode_predefined(data: Buffer) -> Predefined:
                 raw,
                 pad,
                 value.r,
-            ) = _iiiqIIIQ4IqQqQ_s_8s_1024.long(wire, 0)
+            ) = _3iq3IQ4IqQqQ_s_8s_1024_long(wire, 0)
+            extent = 100 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.q = raw
-        offset = 100 + length + len(pad)
-        if not -128 <= value.a <= 127:
-            raise Irregular
-        if not -32768 <= value.b <= 32767:
-            raise Irregular
-        if not 0 <= value.e <= 255:
-            raise Irregular
-        if not 0 <= value.f <= 65535:
-            raise Irregular
-        if not 0 <= value.i <= 255:
-            raise Irregular
-        if not 0 <= value.j <= 65535:
+        offset = extent
+        if (
+            not -128 <= value.a <= 127
+            or not -32768 <= value.b <= 32767
+            or value.e > 255
+            or value.f > 65535
+            or value.i > 255
+            or value.j > 65535
+        ):
             raise Irregular
         if offset == len(wire):
             return value
@@ -102,6 +103,8 @@ def read_predefined(data: Buffer, offset: int) -> tuple[Predefined, int]:
     start = offset
     try:
         value = new(Predefined)
+        low = wire[offset + 91]
+        unpack, extent = _3iq3IQ4IqQqQ_s_8s_1024[low]
         (
             value.a,
             value.b,
@@ -123,8 +126,8 @@ def read_predefined(data: Buffer, offset: int) -> tuple[Predefined, int]:
             raw,
             pad,
             value.r,
-        ) = _iiiqIIIQ4IqQqQ_s_8s_1024.short[wire[offset + 91]](wire, offset)
-        if length != len(raw):
+        ) = unpack(wire, offset)
+        if length != low:
             (
                 value.a,
                 value.b,
@@ -146,22 +149,20 @@ def read_predefined(data: Buffer, offset: int) -> tuple[Predefined, int]:
                 raw,
                 pad,
                 value.r,
-            ) = _iiiqIIIQ4IqQqQ_s_8s_1024.long(wire, offset)
+            ) = _3iq3IQ4IqQqQ_s_8s_1024_long(wire, offset)
+            extent = 100 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.q = raw
-        offset += 100 + length + len(pad)
-        if not -128 <= value.a <= 127:
-            raise Irregular
-        if not -32768 <= value.b <= 32767:
-            raise Irregular
-        if not 0 <= value.e <= 255:
-            raise Irregular
-        if not 0 <= value.f <= 65535:
-            raise Irregular
-        if not 0 <= value.i <= 255:
-            raise Irregular
-        if not 0 <= value.j <= 65535:
+        offset += extent
+        if (
+            not -128 <= value.a <= 127
+            or not -32768 <= value.b <= 32767
+            or value.e > 255
+            or value.f > 65535
+            or value.i > 255
+            or value.j > 65535
+        ):
             raise Irregular
         return value, offset
     except FAULTS:
@@ -199,7 +200,7 @@ def read_predefined_arrays(data: Buffer, offset: int) -> tuple[PredefinedArrays,
             raise Irregular
         value.more = list(unpack_from(f">{count_2}I", wire, offset))
         offset += count_2 * 4
-        if any(not 0 <= one <= 255 for one in value.more):
+        if any(one > 255 for one in value.more):
             raise Irregular
         (count_3,) = _I(wire, offset)
         offset += 4
@@ -214,13 +215,16 @@ def read_predefined_arrays(data: Buffer, offset: int) -> tuple[PredefinedArrays,
         if flag == 0:
             value.handle = None
         elif flag == 1:
-            length, raw, pad = _s_1024.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_1024.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_1024[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_1024_long(wire, offset)
+                extent = 4 + length + len(pad)
             if pad > ZEROS:
                 raise Irregular
             value.handle = raw
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -230,16 +234,13 @@ def read_predefined_arrays(data: Buffer, offset: int) -> tuple[PredefinedArrays,
 
 def decode_time_t(data: Buffer) -> int:
     """typedef time_t that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: int
     try:
-        (value,) = _q(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        (value,) = _q_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "time_t", wire)
+    value = walk_decode(SHAPES, "time_t", data)
     return value
 
 
@@ -261,13 +262,16 @@ def decode_u_time_t(data: Buffer) -> bytes:
     wire = data if type(data) is bytes else bytes(data)
     value: bytes
     try:
-        length, raw, pad = _s_9.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad = _s_9.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_9[low]
+        length, raw, pad = unpack(wire, 0)
+        if length != low:
+            length, raw, pad = _s_9_long(wire, 0)
+            extent = 4 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value = raw
-        offset = 4 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -282,13 +286,16 @@ def read_u_time_t(data: Buffer, offset: int) -> tuple[bytes, int]:
     start = offset
     value: bytes
     try:
-        length, raw, pad = _s_9.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_9.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_9[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_9_long(wire, offset)
+            extent = 4 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value = raw
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "u_time_t", wire, start)
@@ -309,13 +316,16 @@ def read_on_predefined(data: Buffer, offset: int) -> tuple[OnPredefined, int]:
         offset += 4
         if kind == 1:
             value = arm = new(OnPredefined1)
-            length, raw, pad = _s_9.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_9.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_9[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_9_long(wire, offset)
+                extent = 4 + length + len(pad)
             if pad > ZEROS:
                 raise Irregular
             arm.at = raw
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset

@@ -7,19 +7,23 @@ from struct import Struct, pack
 
 from golden.sem_predefined.types import SHAPES, OnPredefined1, Predefined, PredefinedArrays
 from rpcgen.runtime.limits import SHORT
-from rpcgen.runtime.shapes import walk_encode
-from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, RecordPacker, pack_chars
+from rpcgen.runtime.writer import walk_encode
+from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, pack_chars, record_packer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from golden.sem_predefined.types import OnPredefined
 
 _I = Struct(">I").pack
 _q = Struct(">q").pack
-_iiiqIIIQ4IqQqQ_s_8s_1024 = RecordPacker("iiiqIIIQ4IqQqQ", "8s", 1024)
-_I_s_1024 = RecordPacker("I", "", 1024)
-_s_9 = RecordPacker("", "", 9)
-_I_s_9 = RecordPacker("I", "", 9)
+_3iq3xB2xHIQ3xB2xH2IqQqQ_s_8s_1024, _3iq3xB2xHIQ3xB2xH2IqQqQ_s_8s_1024_long = record_packer(
+    "3iq3xB2xHIQ3xB2xH2IqQqQ", "8s", 1024
+)
+_I_s_1024, _I_s_1024_long = record_packer("I", "", 1024)
+_s_9, _s_9_long = record_packer("", "", 9)
+_3xB_s_9, _3xB_s_9_long = record_packer("3xB", "", 9)
 
 
 def encode_predefined(value: Predefined) -> bytes:
@@ -30,17 +34,13 @@ def encode_predefined(value: Predefined) -> bytes:
             type(value) is not Predefined
             or not -128 <= value.a <= 127
             or not -32768 <= value.b <= 32767
-            or not 0 <= value.e <= 255
-            or not 0 <= value.f <= 65535
-            or not 0 <= value.i <= 255
-            or not 0 <= value.j <= 65535
             or len(value.r) != 8
         ):
             raise Irregular
         return (
-            _iiiqIIIQ4IqQqQ_s_8s_1024.short[size]
+            _3iq3xB2xHIQ3xB2xH2IqQqQ_s_8s_1024[size]
             if size < SHORT
-            else _iiiqIIIQ4IqQqQ_s_8s_1024.long
+            else _3iq3xB2xHIQ3xB2xH2IqQqQ_s_8s_1024_long
         )(
             value.a,
             value.b,
@@ -58,7 +58,6 @@ def encode_predefined(value: Predefined) -> bytes:
             value.n,
             value.o,
             value.p,
-            size,
             value.q,
             value.r,
         )
@@ -73,9 +72,7 @@ def encode_predefined_arrays(value: PredefinedArrays) -> bytes:
             handle_part = ABSENT
         else:
             size = len(value.handle)
-            handle_part = (_I_s_1024.short[size] if size < SHORT else _I_s_1024.long)(
-                1, size, value.handle
-            )
+            handle_part = (_I_s_1024[size] if size < SHORT else _I_s_1024_long)(1, value.handle)
         if (
             type(value) is not PredefinedArrays
             or len(value.text) > 5
@@ -117,7 +114,7 @@ def encode_u_time_t(value: bytes) -> bytes:
     """typedef u_time_t."""
     try:
         size = len(value)
-        return (_s_9.short[size] if size < SHORT else _s_9.long)(size, value)
+        return (_s_9[size] if size < SHORT else _s_9_long)(value)
     except FAULTS:
         return walk_encode(SHAPES, "u_time_t", value)
 
@@ -125,9 +122,11 @@ def encode_u_time_t(value: bytes) -> bytes:
 def encode_on_predefined(value: OnPredefined) -> bytes:
     """union on_predefined."""
     try:
-        if type(value) is OnPredefined1:
-            size = len(value.at)
-            return (_I_s_9.short[size] if size < SHORT else _I_s_9.long)(1, size, value.at)
+        arm: Any = value
+        cls = type(arm)
+        if cls is OnPredefined1:
+            size = len(arm.at)
+            return (_3xB_s_9[size] if size < SHORT else _3xB_s_9_long)(1, arm.at)
         raise Irregular
     except FAULTS:
         return walk_encode(SHAPES, "on_predefined", value)

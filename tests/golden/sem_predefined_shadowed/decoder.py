@@ -6,16 +6,17 @@ from __future__ import annotations
 from struct import Struct, unpack_from
 
 from golden.sem_predefined_shadowed.types import SHAPES, Handle
-from rpcgen.runtime.shapes import walk_decode, walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, RecordUnpacker, new
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, new, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
 _I = Struct(">I").unpack_from
-_s_16 = RecordUnpacker("", "", 16)
-_s_I_16 = RecordUnpacker("", "I", 16)
+_I_all = Struct(">I").unpack
+_s_16, _s_16_long = record_unpacker("", "", 16)
+_s_I_16, _s_I_16_long = record_unpacker("", "I", 16)
 
 
 def decode_netobj(data: Buffer) -> bytes:
@@ -23,13 +24,16 @@ def decode_netobj(data: Buffer) -> bytes:
     wire = data if type(data) is bytes else bytes(data)
     value: bytes
     try:
-        length, raw, pad = _s_16.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad = _s_16.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_16[low]
+        length, raw, pad = unpack(wire, 0)
+        if length != low:
+            length, raw, pad = _s_16_long(wire, 0)
+            extent = 4 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value = raw
-        offset = 4 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -44,13 +48,16 @@ def read_netobj(data: Buffer, offset: int) -> tuple[bytes, int]:
     start = offset
     value: bytes
     try:
-        length, raw, pad = _s_16.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_16.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_16[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_16_long(wire, offset)
+            extent = 4 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value = raw
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "netobj", wire, start)
@@ -58,16 +65,13 @@ def read_netobj(data: Buffer, offset: int) -> tuple[bytes, int]:
 
 def decode_u_char(data: Buffer) -> int:
     """typedef u_char that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: int
     try:
-        (value,) = _I(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value,) = _I_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "u_char", wire)
+    value = walk_decode(SHAPES, "u_char", data)
     return value
 
 
@@ -95,13 +99,16 @@ def read_handle(data: Buffer, offset: int) -> tuple[Handle, int]:
     start = offset
     try:
         value = new(Handle)
-        length, raw, pad, count = _s_I_16.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, count = _s_I_16.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_16[low]
+        length, raw, pad, count = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, count = _s_I_16_long(wire, offset)
+            extent = 8 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.cookie = raw
-        offset += 8 + length + len(pad)
+        offset += extent
         if count > 5:
             raise Irregular
         if len(wire) - offset < count * 4:

@@ -7,19 +7,19 @@ from struct import Struct, pack
 
 from golden.sem_predefined_shadowed.types import SHAPES, Handle
 from rpcgen.runtime.limits import SHORT
-from rpcgen.runtime.shapes import walk_encode
-from rpcgen.runtime.xdr import FAULTS, Irregular, RecordPacker
+from rpcgen.runtime.writer import walk_encode
+from rpcgen.runtime.xdr import FAULTS, Irregular, record_packer
 
 _I = Struct(">I").pack
-_s_16 = RecordPacker("", "", 16)
-_s_I_16 = RecordPacker("", "I", 16)
+_s_16, _s_16_long = record_packer("", "", 16)
+_s_I_16, _s_I_16_long = record_packer("", "I", 16)
 
 
 def encode_netobj(value: bytes) -> bytes:
     """typedef netobj."""
     try:
         size = len(value)
-        return (_s_16.short[size] if size < SHORT else _s_16.long)(size, value)
+        return (_s_16[size] if size < SHORT else _s_16_long)(value)
     except FAULTS:
         return walk_encode(SHAPES, "netobj", value)
 
@@ -38,8 +38,8 @@ def encode_handle(value: Handle) -> bytes:
         size = len(value.cookie)
         if type(value) is not Handle or type(value.numbers) is not list or len(value.numbers) > 5:
             raise Irregular
-        return (_s_I_16.short[size] if size < SHORT else _s_I_16.long)(
-            size, value.cookie, len(value.numbers)
+        return (_s_I_16[size] if size < SHORT else _s_I_16_long)(
+            value.cookie, len(value.numbers)
         ) + pack(f">{len(value.numbers)}I", *value.numbers)
     except FAULTS:
         return walk_encode(SHAPES, "handle", value)

@@ -16,34 +16,33 @@ from golden.sem_programs.types import (
     TakenCalcV2Args,
     TakenCalcV2Args2,
 )
-from rpcgen.runtime.shapes import walk_decode, walk_read, whole
-from rpcgen.runtime.xdr import BOOLS, FAULTS, ZEROS, Irregular, RecordUnpacker, new
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import BOOLS, FAULTS, ZEROS, Irregular, new, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
-_ii = Struct(">ii").unpack_from
+_2i = Struct(">2i").unpack_from
 _I = Struct(">I").unpack_from
 _i = Struct(">i").unpack_from
-_II = Struct(">II").unpack_from
-_iii_s = RecordUnpacker("iii", "", 4294967295)
-_iI_s_I_10 = RecordUnpacker("iI", "I", 10)
+_2I = Struct(">2I").unpack_from
+_2i_all = Struct(">2i").unpack
+_i_all = Struct(">i").unpack
+_3i_s, _3i_s_long = record_unpacker("3i", "", 4294967295)
+_iI_s_I_10, _iI_s_I_10_long = record_unpacker("iI", "I", 10)
 
 
 def decode_pair(data: Buffer) -> Pair:
     """struct pair that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Pair
     try:
         value = new(Pair)
-        value.a, value.b = _ii(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        value.a, value.b = _2i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "pair", wire)
+    value = walk_decode(SHAPES, "pair", data)
     return value
 
 
@@ -53,7 +52,7 @@ def read_pair(data: Buffer, offset: int) -> tuple[Pair, int]:
     start = offset
     try:
         value = new(Pair)
-        value.a, value.b = _ii(wire, offset)
+        value.a, value.b = _2i(wire, offset)
         offset += 8
         return value, offset
     except FAULTS:
@@ -77,7 +76,7 @@ def read_maybe_pair(data: Buffer, offset: int) -> tuple[Pair | None, int]:
             value = None
         elif flag == 1:
             value = the_value = new(Pair)
-            the_value.a, the_value.b = _ii(wire, offset)
+            the_value.a, the_value.b = _2i(wire, offset)
             offset += 8
         else:
             raise Irregular
@@ -88,17 +87,14 @@ def read_maybe_pair(data: Buffer, offset: int) -> tuple[Pair | None, int]:
 
 def decode_taken_args(data: Buffer) -> TakenArgs:
     """struct TAKEN_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: TakenArgs
     try:
         value = new(TakenArgs)
-        (value.x,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.x,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "TAKEN_args", wire)
+    value = walk_decode(SHAPES, "TAKEN_args", data)
     return value
 
 
@@ -117,17 +113,14 @@ def read_taken_args(data: Buffer, offset: int) -> tuple[TakenArgs, int]:
 
 def decode_taken_calc_v2_args(data: Buffer) -> TakenCalcV2Args:
     """struct TAKEN_CALC_V2_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: TakenCalcV2Args
     try:
         value = new(TakenCalcV2Args)
-        (value.x,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.x,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "TAKEN_CALC_V2_args", wire)
+    value = walk_decode(SHAPES, "TAKEN_CALC_V2_args", data)
     return value
 
 
@@ -156,13 +149,16 @@ def read_several_args(data: Buffer, offset: int) -> tuple[SeveralArgs, int]:
     try:
         value = new(SeveralArgs)
         value.arg2 = arg2 = new(Pair)
-        value.arg1, arg2.a, arg2.b, length, raw, pad = _iii_s.short[wire[offset + 15]](wire, offset)
-        if length != len(raw):
-            value.arg1, arg2.a, arg2.b, length, raw, pad = _iii_s.long(wire, offset)
+        low = wire[offset + 15]
+        unpack, extent = _3i_s[low]
+        value.arg1, arg2.a, arg2.b, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.arg1, arg2.a, arg2.b, length, raw, pad = _3i_s_long(wire, offset)
+            extent = 16 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.arg3 = raw.decode()
-        offset += 16 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "SEVERAL_args", wire, start)
@@ -179,15 +175,16 @@ def read_several_named_args(data: Buffer, offset: int) -> tuple[SeveralNamedArgs
     start = offset
     try:
         value = new(SeveralNamedArgs)
-        value.a, value.b, length, raw, pad, count = _iI_s_I_10.short[wire[offset + 11]](
-            wire, offset
-        )
-        if length != len(raw):
-            value.a, value.b, length, raw, pad, count = _iI_s_I_10.long(wire, offset)
+        low = wire[offset + 11]
+        unpack, extent = _iI_s_I_10[low]
+        value.a, value.b, length, raw, pad, count = unpack(wire, offset)
+        if length != low:
+            value.a, value.b, length, raw, pad, count = _iI_s_I_10_long(wire, offset)
+            extent = 16 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.label = raw.decode()
-        offset += 16 + length + len(pad)
+        offset += extent
         if len(wire) - offset < count * 4:
             raise Irregular
         value.rest = list(unpack_from(f">{count}i", wire, offset))
@@ -208,7 +205,7 @@ def read_numbers_args(data: Buffer, offset: int) -> tuple[NumbersArgs, int]:
     start = offset
     try:
         value = new(NumbersArgs)
-        value.arg1, flag = _II(wire, offset)
+        value.arg1, flag = _2I(wire, offset)
         offset += 8
         if flag == 0:
             value.flag = None
@@ -225,17 +222,14 @@ def read_numbers_args(data: Buffer, offset: int) -> tuple[NumbersArgs, int]:
 
 def decode_several_calc_v2_args(data: Buffer) -> SeveralCalcV2Args:
     """arguments SEVERAL_CALC_V2_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: SeveralCalcV2Args
     try:
         value = new(SeveralCalcV2Args)
-        value.arg1, value.arg2 = _ii(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        value.arg1, value.arg2 = _2i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "SEVERAL_CALC_V2_args", wire)
+    value = walk_decode(SHAPES, "SEVERAL_CALC_V2_args", data)
     return value
 
 
@@ -245,7 +239,7 @@ def read_several_calc_v2_args(data: Buffer, offset: int) -> tuple[SeveralCalcV2A
     start = offset
     try:
         value = new(SeveralCalcV2Args)
-        value.arg1, value.arg2 = _ii(wire, offset)
+        value.arg1, value.arg2 = _2i(wire, offset)
         offset += 8
         return value, offset
     except FAULTS:
@@ -254,17 +248,14 @@ def read_several_calc_v2_args(data: Buffer, offset: int) -> tuple[SeveralCalcV2A
 
 def decode_taken_calc_v2_args_2(data: Buffer) -> TakenCalcV2Args2:
     """arguments TAKEN_CALC_V2_args_2 that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: TakenCalcV2Args2
     try:
         value = new(TakenCalcV2Args2)
-        value.arg1, value.arg2 = _ii(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        value.arg1, value.arg2 = _2i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "TAKEN_CALC_V2_args_2", wire)
+    value = walk_decode(SHAPES, "TAKEN_CALC_V2_args_2", data)
     return value
 
 
@@ -274,7 +265,7 @@ def read_taken_calc_v2_args_2(data: Buffer, offset: int) -> tuple[TakenCalcV2Arg
     start = offset
     try:
         value = new(TakenCalcV2Args2)
-        value.arg1, value.arg2 = _ii(wire, offset)
+        value.arg1, value.arg2 = _2i(wire, offset)
         offset += 8
         return value, offset
     except FAULTS:

@@ -17,16 +17,16 @@ from golden.sem_programs.types import (
     TakenCalcV2Args2,
 )
 from rpcgen.runtime.limits import SHORT
-from rpcgen.runtime.shapes import walk_encode
-from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, RecordPacker
+from rpcgen.runtime.writer import walk_encode
+from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, record_packer
 
-_ii = Struct(">ii").pack
-_Iii = Struct(">Iii").pack
+_2i = Struct(">2i").pack
+_I2i = Struct(">I2i").pack
 _i = Struct(">i").pack
-_II = Struct(">II").pack
+_2I = Struct(">2I").pack
 _I = Struct(">I").pack
-_iii_s = RecordPacker("iii", "", 4294967295)
-_iI_s_I_10 = RecordPacker("iI", "I", 10)
+_3i_s, _3i_s_long = record_packer("3i", "", 4294967295)
+_iI_s_I_10, _iI_s_I_10_long = record_packer("iI", "I", 10)
 
 
 def encode_pair(value: Pair) -> bytes:
@@ -34,7 +34,7 @@ def encode_pair(value: Pair) -> bytes:
     try:
         if type(value) is not Pair:
             raise Irregular
-        return _ii(value.a, value.b)
+        return _2i(value.a, value.b)
     except FAULTS:
         return walk_encode(SHAPES, "pair", value)
 
@@ -47,7 +47,7 @@ def encode_maybe_pair(value: Pair | None) -> bytes:
         else:
             if type(value) is not Pair:
                 raise Irregular
-            value_part = _Iii(1, value.a, value.b)
+            value_part = _I2i(1, value.a, value.b)
         return value_part
     except FAULTS:
         return walk_encode(SHAPES, "maybe_pair", value)
@@ -81,9 +81,7 @@ def encode_several_args(value: SeveralArgs) -> bytes:
         size = len(text)
         if type(value) is not SeveralArgs or type(arg2) is not Pair or 0 in text:
             raise Irregular
-        return (_iii_s.short[size] if size < SHORT else _iii_s.long)(
-            value.arg1, arg2.a, arg2.b, size, text
-        )
+        return (_3i_s[size] if size < SHORT else _3i_s_long)(value.arg1, arg2.a, arg2.b, text)
     except FAULTS:
         return walk_encode(SHAPES, "SEVERAL_args", value)
 
@@ -95,8 +93,8 @@ def encode_several_named_args(value: SeveralNamedArgs) -> bytes:
         size = len(text)
         if type(value) is not SeveralNamedArgs or 0 in text or type(value.rest) is not list:
             raise Irregular
-        return (_iI_s_I_10.short[size] if size < SHORT else _iI_s_I_10.long)(
-            value.a, value.b, size, text, len(value.rest)
+        return (_iI_s_I_10[size] if size < SHORT else _iI_s_I_10_long)(
+            value.a, value.b, text, len(value.rest)
         ) + pack(f">{len(value.rest)}i", *value.rest)
     except FAULTS:
         return walk_encode(SHAPES, "SEVERAL_NAMED_args", value)
@@ -110,7 +108,7 @@ def encode_numbers_args(value: NumbersArgs) -> bytes:
         else:
             if value.flag.__class__ is not bool:
                 raise Irregular
-            flag_part = _II(1, value.flag)
+            flag_part = _2I(1, value.flag)
         if type(value) is not NumbersArgs:
             raise Irregular
         return _I(value.arg1) + flag_part
@@ -123,7 +121,7 @@ def encode_several_calc_v2_args(value: SeveralCalcV2Args) -> bytes:
     try:
         if type(value) is not SeveralCalcV2Args:
             raise Irregular
-        return _ii(value.arg1, value.arg2)
+        return _2i(value.arg1, value.arg2)
     except FAULTS:
         return walk_encode(SHAPES, "SEVERAL_CALC_V2_args", value)
 
@@ -133,6 +131,6 @@ def encode_taken_calc_v2_args_2(value: TakenCalcV2Args2) -> bytes:
     try:
         if type(value) is not TakenCalcV2Args2:
             raise Irregular
-        return _ii(value.arg1, value.arg2)
+        return _2i(value.arg1, value.arg2)
     except FAULTS:
         return walk_encode(SHAPES, "TAKEN_CALC_V2_args_2", value)

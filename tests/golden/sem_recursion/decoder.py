@@ -22,8 +22,8 @@ from golden.sem_recursion.types import (
     Tree,
 )
 from rpcgen.runtime.limits import MAX_DEPTH
-from rpcgen.runtime.shapes import walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, RecordUnpacker, new
+from rpcgen.runtime.reader import walk_read
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, new, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _iI = Struct(">iI").unpack_from
 _I = Struct(">I").unpack_from
 _i = Struct(">i").unpack_from
-_s_I_5 = RecordUnpacker("", "I", 5)
+_s_I_5, _s_I_5_long = record_unpacker("", "I", 5)
 
 
 def decode_entry(data: Buffer) -> Entry:
@@ -98,13 +98,16 @@ def read_node(data: Buffer, offset: int) -> tuple[Node, int]:
     try:
         first = value = new(Node)
         while True:
-            length, raw, pad, present = _s_I_5.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad, present = _s_I_5.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_I_5[low]
+            length, raw, pad, present = unpack(wire, offset)
+            if length != low:
+                length, raw, pad, present = _s_I_5_long(wire, offset)
+                extent = 8 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.name = raw.decode()
-            offset += 8 + length + len(pad)
+            offset += extent
             if present != 1:
                 break
             value.rest = following = new(Node)

@@ -22,18 +22,21 @@ from golden.sem_recursion.types import (
     Tree,
 )
 from rpcgen.runtime.limits import MAX_DEPTH, MAX_UNCHECKED_LINKS, SHORT
-from rpcgen.runtime.shapes import walk_encode
-from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, RecordPacker
+from rpcgen.runtime.writer import walk_encode
+from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, record_packer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from golden.sem_recursion.types import Choice, List
 
 _iI = Struct(">iI").pack
 _I = Struct(">I").pack
 _i = Struct(">i").pack
-_II = Struct(">II").pack
-_s_I_5 = RecordPacker("", "I", 5)
+_3xBI = Struct(">3xBI").pack
+_3xB = Struct(">3xB").pack
+_s_I_5, _s_I_5_long = record_packer("", "I", 5)
 
 
 def encode_entry(value: Entry) -> bytes:
@@ -78,9 +81,7 @@ def encode_node(value: Node) -> bytes:
             size = len(text)
             if type(value) is not Node or 0 in text:
                 raise Irregular
-            parts.append(
-                (_s_I_5.short[size] if size < SHORT else _s_I_5.long)(size, text, link is not None)
-            )
+            parts.append((_s_I_5[size] if size < SHORT else _s_I_5_long)(text, link is not None))
             if link is None:
                 return b"".join(parts)
             if len(parts) > MAX_UNCHECKED_LINKS:
@@ -204,11 +205,13 @@ def encode_list(value: List) -> bytes:
         parts: list[bytes] = []
         while True:
             link = None
-            if type(value) is ListTrue:
-                link = value.next
-                parts.append(_II(1, link is not None))
-            elif type(value) is ListFalse:
-                parts.append(_I(0))
+            arm: Any = value
+            cls = type(arm)
+            if cls is ListTrue:
+                link = arm.next
+                parts.append(_3xBI(1, link is not None))
+            elif cls is ListFalse:
+                parts.append(_3xB(0))
             else:
                 raise Irregular
             if link is None:
@@ -237,17 +240,19 @@ def encode_choice(value: Choice, depth: int = 0) -> bytes:
     try:
         if depth > MAX_DEPTH:
             raise Irregular
-        if type(value) is Choice1:
+        arm: Any = value
+        cls = type(arm)
+        if cls is Choice1:
             the_parts = []
-            for item in value.items:
+            for item in arm.items:
                 the_parts.append(encode_through_union(item, depth + 1))
-            if type(value.items) is not list or len(value.items) > 2:
+            if type(arm.items) is not list or len(arm.items) > 2:
                 raise Irregular
-            return _iI(1, len(value.items)) + b"".join(the_parts)
-        if type(value) is ChoiceDefault:
-            if value.kind == 1:
+            return _3xBI(1, len(arm.items)) + b"".join(the_parts)
+        if cls is ChoiceDefault:
+            if arm.kind == 1:
                 raise Irregular
-            return _i(value.kind)
+            return _i(arm.kind)
         raise Irregular
     except FAULTS:
         return walk_encode(SHAPES, "choice", value, depth)

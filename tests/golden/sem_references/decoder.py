@@ -3,31 +3,33 @@
 
 from __future__ import annotations
 
-from itertools import repeat
+from itertools import repeat, starmap
 from struct import Struct
 
 from golden.sem_references.types import SHAPES, ChoiceRed, Color, Holder, Point
-from rpcgen.runtime.shapes import walk_decode, walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, Irregular, members, new
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import FAULTS, Irregular, members, new, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from golden.sem_references.types import Choice
     from rpcgen.runtime.xdr import Buffer
 
-_iii = Struct(">iii").unpack_from
-_ii = Struct(">ii").unpack_from
+_3i = Struct(">3i").unpack_from
+_2i = Struct(">2i").unpack_from
 _I = Struct(">I").unpack_from
 _i = Struct(">i").unpack_from
+_2i_all = Struct(">2i").unpack
+_i_all = Struct(">i").unpack
 _members_of_color = members(Color)
 
 
 def _read_each_point(wire: bytes, offset: int, count: int) -> tuple[list[Point], int]:
     if count * 8 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(Point, count)))
+    values = list(starmap(new, repeat((Point,), count)))
     for value in values:
-        value.x, value.y = _ii(wire, offset)
+        value.x, value.y = _2i(wire, offset)
         offset += 8
     return values, offset
 
@@ -44,7 +46,7 @@ def read_holder(data: Buffer, offset: int) -> tuple[Holder, int]:
     try:
         value = new(Holder)
         value.p = p = new(Point)
-        p.x, p.y, c = _iii(wire, offset)
+        p.x, p.y, c = _3i(wire, offset)
         offset += 12
         value.c = _members_of_color[c]
         value.u, offset = read_choice(wire, offset)
@@ -55,12 +57,12 @@ def read_holder(data: Buffer, offset: int) -> tuple[Holder, int]:
             value.optional = None
         elif flag == 1:
             value.optional = optional = new(Point)
-            optional.x, optional.y = _ii(wire, offset)
+            optional.x, optional.y = _2i(wire, offset)
             offset += 8
         else:
             raise Irregular
         value.through_typedef = through_typedef = new(Point)
-        through_typedef.x, through_typedef.y = _ii(wire, offset)
+        through_typedef.x, through_typedef.y = _2i(wire, offset)
         offset += 8
         return value, offset
     except FAULTS:
@@ -69,17 +71,14 @@ def read_holder(data: Buffer, offset: int) -> tuple[Holder, int]:
 
 def decode_point(data: Buffer) -> Point:
     """struct point that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Point
     try:
         value = new(Point)
-        value.x, value.y = _ii(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        value.x, value.y = _2i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "point", wire)
+    value = walk_decode(SHAPES, "point", data)
     return value
 
 
@@ -89,7 +88,7 @@ def read_point(data: Buffer, offset: int) -> tuple[Point, int]:
     start = offset
     try:
         value = new(Point)
-        value.x, value.y = _ii(wire, offset)
+        value.x, value.y = _2i(wire, offset)
         offset += 8
         return value, offset
     except FAULTS:
@@ -98,17 +97,14 @@ def read_point(data: Buffer, offset: int) -> tuple[Point, int]:
 
 def decode_color(data: Buffer) -> Color:
     """enum color that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Color
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_color[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "color", wire)
+    value = walk_decode(SHAPES, "color", data)
     return value
 
 
@@ -142,7 +138,7 @@ def read_choice(data: Buffer, offset: int) -> tuple[Choice, int]:
         if kind == 0:
             value = arm = new(ChoiceRed)
             arm.p = p = new(Point)
-            p.x, p.y = _ii(wire, offset)
+            p.x, p.y = _2i(wire, offset)
             offset += 8
         else:
             raise Irregular
@@ -153,17 +149,14 @@ def read_choice(data: Buffer, offset: int) -> tuple[Choice, int]:
 
 def decode_alias(data: Buffer) -> Point:
     """typedef alias that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Point
     try:
         value = the_value = new(Point)
-        the_value.x, the_value.y = _ii(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        the_value.x, the_value.y = _2i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "alias", wire)
+    value = walk_decode(SHAPES, "alias", data)
     return value
 
 
@@ -174,7 +167,7 @@ def read_alias(data: Buffer, offset: int) -> tuple[Point, int]:
     value: Point
     try:
         value = the_value = new(Point)
-        the_value.x, the_value.y = _ii(wire, offset)
+        the_value.x, the_value.y = _2i(wire, offset)
         offset += 8
         return value, offset
     except FAULTS:

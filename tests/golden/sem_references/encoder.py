@@ -6,17 +6,20 @@ from __future__ import annotations
 from struct import Struct
 
 from golden.sem_references.types import SHAPES, ChoiceRed, Color, Holder, Point
-from rpcgen.runtime.shapes import walk_encode
+from rpcgen.runtime.writer import walk_encode
 from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from golden.sem_references.types import Choice
 
-_ii = Struct(">ii").pack
-_Iii = Struct(">Iii").pack
-_iii = Struct(">iii").pack
+_2i = Struct(">2i").pack
+_I2i = Struct(">I2i").pack
+_3i = Struct(">3i").pack
 _i = Struct(">i").pack
+_3xB2i = Struct(">3xB2i").pack
 
 
 def _encode_each_point(values: list[Point]) -> bytes:
@@ -24,7 +27,7 @@ def _encode_each_point(values: list[Point]) -> bytes:
     for value in values:
         if type(value) is not Point:
             raise Irregular
-        parts.append(_ii(value.x, value.y))
+        parts.append(_2i(value.x, value.y))
     return b"".join(parts)
 
 
@@ -38,7 +41,7 @@ def encode_holder(value: Holder) -> bytes:
             optional = value.optional
             if type(optional) is not Point:
                 raise Irregular
-            optional_part = _Iii(1, optional.x, optional.y)
+            optional_part = _I2i(1, optional.x, optional.y)
         through_typedef = value.through_typedef
         if (
             type(value) is not Holder
@@ -51,11 +54,11 @@ def encode_holder(value: Holder) -> bytes:
             raise Irregular
         return b"".join(
             (
-                _iii(p.x, p.y, value.c),
+                _3i(p.x, p.y, value.c),
                 encode_choice(value.u),
                 _encode_each_point(value.corners),
                 optional_part,
-                _ii(through_typedef.x, through_typedef.y),
+                _2i(through_typedef.x, through_typedef.y),
             )
         )
     except FAULTS:
@@ -67,7 +70,7 @@ def encode_point(value: Point) -> bytes:
     try:
         if type(value) is not Point:
             raise Irregular
-        return _ii(value.x, value.y)
+        return _2i(value.x, value.y)
     except FAULTS:
         return walk_encode(SHAPES, "point", value)
 
@@ -85,11 +88,13 @@ def encode_color(value: Color) -> bytes:
 def encode_choice(value: Choice) -> bytes:
     """union choice."""
     try:
-        if type(value) is ChoiceRed:
-            p = value.p
+        arm: Any = value
+        cls = type(arm)
+        if cls is ChoiceRed:
+            p = arm.p
             if type(p) is not Point:
                 raise Irregular
-            return _iii(0, p.x, p.y)
+            return _3xB2i(0, p.x, p.y)
         raise Irregular
     except FAULTS:
         return walk_encode(SHAPES, "choice", value)
@@ -100,6 +105,6 @@ def encode_alias(value: Point) -> bytes:
     try:
         if type(value) is not Point:
             raise Irregular
-        return _ii(value.x, value.y)
+        return _2i(value.x, value.y)
     except FAULTS:
         return walk_encode(SHAPES, "alias", value)

@@ -6,17 +6,17 @@ from __future__ import annotations
 from struct import Struct
 
 from golden.sem_strings.types import SHAPES, Entry
-from rpcgen.runtime.shapes import walk_decode, walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, RecordUnpacker, new
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, new, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
 _I = Struct(">I").unpack_from
-_s_1024 = RecordUnpacker("", "", 1024)
-_s = RecordUnpacker("", "", 4294967295)
-_s_I_0 = RecordUnpacker("", "I", 0)
+_s_1024, _s_1024_long = record_unpacker("", "", 1024)
+_s, _s_long = record_unpacker("", "", 4294967295)
+_s_I_0, _s_I_0_long = record_unpacker("", "I", 0)
 
 
 def _read_each_path(wire: bytes, offset: int, count: int) -> tuple[list[str], int]:
@@ -25,13 +25,16 @@ def _read_each_path(wire: bytes, offset: int, count: int) -> tuple[list[str], in
     values: list[str] = []
     value: str
     for _ in range(count):
-        length, raw, pad = _s_1024.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_1024.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_1024[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_1024_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         values.append(value)
     return values, offset
 
@@ -47,13 +50,16 @@ def read_path(data: Buffer, offset: int) -> tuple[str, int]:
     start = offset
     value: str
     try:
-        length, raw, pad = _s_1024.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_1024.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_1024[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_1024_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "path", wire, start)
@@ -64,13 +70,16 @@ def decode_text(data: Buffer) -> str:
     wire = data if type(data) is bytes else bytes(data)
     value: str
     try:
-        length, raw, pad = _s.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad = _s.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s[low]
+        length, raw, pad = unpack(wire, 0)
+        if length != low:
+            length, raw, pad = _s_long(wire, 0)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value = raw.decode()
-        offset = 4 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -85,13 +94,16 @@ def read_text(data: Buffer, offset: int) -> tuple[str, int]:
     start = offset
     value: str
     try:
-        length, raw, pad = _s.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "text", wire, start)
@@ -113,13 +125,16 @@ def read_optional_path(data: Buffer, offset: int) -> tuple[str | None, int]:
         if flag == 0:
             value = None
         elif flag == 1:
-            length, raw, pad = _s_1024.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_1024.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_1024[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_1024_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -138,37 +153,49 @@ def read_entry(data: Buffer, offset: int) -> tuple[Entry, int]:
     start = offset
     try:
         value = new(Entry)
-        length, raw, pad = _s_1024.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_1024.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_1024[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_1024_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.where = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.what = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad, flag = _s_I_0.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, flag = _s_I_0.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_I_0[low]
+        length, raw, pad, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, flag = _s_I_0_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.empty = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.perhaps = None
         elif flag == 1:
-            length, raw, pad = _s_1024.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_1024.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_1024[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_1024_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.perhaps = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (flag_2,) = _I(wire, offset)
@@ -176,13 +203,16 @@ def read_entry(data: Buffer, offset: int) -> tuple[Entry, int]:
         if flag_2 == 0:
             value.also_perhaps = None
         elif flag_2 == 1:
-            length, raw, pad = _s_1024.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_1024.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_1024[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_1024_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.also_perhaps = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         (count,) = _I(wire, offset)

@@ -7,14 +7,14 @@ from struct import Struct
 
 from golden.sem_strings.types import SHAPES, Entry
 from rpcgen.runtime.limits import SHORT
-from rpcgen.runtime.shapes import walk_encode
-from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, RecordPacker
+from rpcgen.runtime.writer import walk_encode
+from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, record_packer
 
 _I = Struct(">I").pack
-_s_1024 = RecordPacker("", "", 1024)
-_s = RecordPacker("", "", 4294967295)
-_I_s_1024 = RecordPacker("I", "", 1024)
-_s_0 = RecordPacker("", "", 0)
+_s_1024, _s_1024_long = record_packer("", "", 1024)
+_s, _s_long = record_packer("", "", 4294967295)
+_I_s_1024, _I_s_1024_long = record_packer("I", "", 1024)
+_s_0, _s_0_long = record_packer("", "", 0)
 
 
 def _encode_each_path(values: list[str]) -> bytes:
@@ -24,7 +24,7 @@ def _encode_each_path(values: list[str]) -> bytes:
         size = len(text)
         if 0 in text:
             raise Irregular
-        parts.append((_s_1024.short[size] if size < SHORT else _s_1024.long)(size, text))
+        parts.append((_s_1024[size] if size < SHORT else _s_1024_long)(text))
     return b"".join(parts)
 
 
@@ -35,7 +35,7 @@ def encode_path(value: str) -> bytes:
         size = len(text)
         if 0 in text:
             raise Irregular
-        return (_s_1024.short[size] if size < SHORT else _s_1024.long)(size, text)
+        return (_s_1024[size] if size < SHORT else _s_1024_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "path", value)
 
@@ -47,7 +47,7 @@ def encode_text(value: str) -> bytes:
         size = len(text)
         if 0 in text:
             raise Irregular
-        return (_s.short[size] if size < SHORT else _s.long)(size, text)
+        return (_s[size] if size < SHORT else _s_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "text", value)
 
@@ -62,7 +62,7 @@ def encode_optional_path(value: str | None) -> bytes:
             size = len(text)
             if 0 in text:
                 raise Irregular
-            value_part = (_I_s_1024.short[size] if size < SHORT else _I_s_1024.long)(1, size, text)
+            value_part = (_I_s_1024[size] if size < SHORT else _I_s_1024_long)(1, text)
         return value_part
     except FAULTS:
         return walk_encode(SHAPES, "optional_path", value)
@@ -84,9 +84,7 @@ def encode_entry(value: Entry) -> bytes:
             size_4 = len(text_4)
             if 0 in text_4:
                 raise Irregular
-            perhaps_part = (_I_s_1024.short[size_4] if size_4 < SHORT else _I_s_1024.long)(
-                1, size_4, text_4
-            )
+            perhaps_part = (_I_s_1024[size_4] if size_4 < SHORT else _I_s_1024_long)(1, text_4)
         if value.also_perhaps is None:
             also_perhaps_part = ABSENT
         else:
@@ -94,9 +92,7 @@ def encode_entry(value: Entry) -> bytes:
             size_5 = len(text_5)
             if 0 in text_5:
                 raise Irregular
-            also_perhaps_part = (_I_s_1024.short[size_5] if size_5 < SHORT else _I_s_1024.long)(
-                1, size_5, text_5
-            )
+            also_perhaps_part = (_I_s_1024[size_5] if size_5 < SHORT else _I_s_1024_long)(1, text_5)
         if (
             type(value) is not Entry
             or 0 in text
@@ -108,9 +104,9 @@ def encode_entry(value: Entry) -> bytes:
             raise Irregular
         return b"".join(
             (
-                (_s_1024.short[size] if size < SHORT else _s_1024.long)(size, text),
-                (_s.short[size_2] if size_2 < SHORT else _s.long)(size_2, text_2),
-                (_s_0.short[size_3] if size_3 < SHORT else _s_0.long)(size_3, text_3),
+                (_s_1024[size] if size < SHORT else _s_1024_long)(text),
+                (_s[size_2] if size_2 < SHORT else _s_long)(text_2),
+                (_s_0[size_3] if size_3 < SHORT else _s_0_long)(text_3),
                 perhaps_part,
                 also_perhaps_part,
                 _I(len(value.many)),

@@ -27,8 +27,8 @@ from golden.sem_unions.types import (
     OnUnsigned0,
     OnUnsigned4294967295,
 )
-from rpcgen.runtime.shapes import walk_decode, walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, RecordUnpacker, members, new
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, members, new, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ _i = Struct(">i").unpack_from
 _I = Struct(">I").unpack_from
 _q = Struct(">q").unpack_from
 _3s1s = Struct(">3s1s").unpack_from
-_s_5 = RecordUnpacker("", "", 5)
+_i_all = Struct(">i").unpack
+_I_all = Struct(">I").unpack
+_s_5, _s_5_long = record_unpacker("", "", 5)
 _members_of_color = members(Color)
 
 
@@ -82,17 +84,14 @@ def _read_each_on_enum(wire: bytes, offset: int, count: int) -> tuple[list[OnEnu
 
 def decode_color(data: Buffer) -> Color:
     """enum color that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Color
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_color[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "color", wire)
+    value = walk_decode(SHAPES, "color", data)
     return value
 
 
@@ -112,17 +111,14 @@ def read_color(data: Buffer, offset: int) -> tuple[Color, int]:
 
 def decode_paint(data: Buffer) -> Color:
     """typedef paint that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Color
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_color[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "paint", wire)
+    value = walk_decode(SHAPES, "paint", data)
     return value
 
 
@@ -142,16 +138,13 @@ def read_paint(data: Buffer, offset: int) -> tuple[Color, int]:
 
 def decode_number(data: Buffer) -> int:
     """typedef number that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: int
     try:
-        (value,) = _I(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value,) = _I_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "number", wire)
+    value = walk_decode(SHAPES, "number", data)
     return value
 
 
@@ -188,13 +181,16 @@ def read_on_int(data: Buffer, offset: int) -> tuple[OnInt, int]:
             offset += 4
         elif kind == 42:
             value = arm_2 = new(OnIntFortyTwo)
-            length, raw, pad = _s_5.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_5.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_5[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_5_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             arm_2.text = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         elif kind == 3:
             value = new(OnInt3)
         else:
@@ -299,7 +295,7 @@ def read_on_short(data: Buffer, offset: int) -> tuple[OnShort, int]:
     try:
         (kind,) = _I(wire, offset)
         offset += 4
-        if not 0 <= kind <= 65535:
+        if kind > 65535:
             raise Irregular
         if kind == 65535:
             value = arm = new(OnShort65535)

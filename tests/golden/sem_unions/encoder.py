@@ -28,11 +28,13 @@ from golden.sem_unions.types import (
     OnUnsigned4294967295,
 )
 from rpcgen.runtime.limits import SHORT
-from rpcgen.runtime.shapes import walk_encode
-from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, RecordPacker
+from rpcgen.runtime.writer import walk_encode
+from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, record_packer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from golden.sem_unions.types import (
         Nested,
         OnAlias,
@@ -47,27 +49,31 @@ if TYPE_CHECKING:
 
 _i = Struct(">i").pack
 _I = Struct(">I").pack
-_ii = Struct(">ii").pack
+_2i = Struct(">2i").pack
+_3xB = Struct(">3xB").pack
 _Ii = Struct(">Ii").pack
+_3xBi = Struct(">3xBi").pack
 _iq = Struct(">iq").pack
-_I3s1x = Struct(">I3s1x").pack
-_iI = Struct(">iI").pack
-_i_s_5 = RecordPacker("i", "", 5)
+_3xB3s1x = Struct(">3xB3s1x").pack
+_3xBI = Struct(">3xBI").pack
+_3xB_s_5, _3xB_s_5_long = record_packer("3xB", "", 5)
 
 
 def _encode_each_on_enum(values: list[OnEnum]) -> bytes:
     parts = []
     for value in values:
-        if type(value) is OnEnumDefault:
-            if value.kind in (1, 2, -1) or type(value.kind) is not Color:
+        arm: Any = value
+        cls = type(arm)
+        if cls is OnEnumDefault:
+            if arm.kind in (1, 2, -1) or type(arm.kind) is not Color:
                 raise Irregular
-            parts.append(_i(value.kind))
-        elif type(value) is OnEnumRed:
-            parts.append(_ii(1, value.x))
-        elif type(value) is OnEnum2:
-            parts.append(_ii(2, value.x))
-        elif type(value) is OnEnum0xFFFFFFFF:
-            parts.append(_iq(-1, value.x))
+            parts.append(_i(arm.kind))
+        elif cls is OnEnumRed:
+            parts.append(_3xBi(1, arm.x))
+        elif cls is OnEnum2:
+            parts.append(_3xBi(2, arm.x))
+        elif cls is OnEnum0xFFFFFFFF:
+            parts.append(_iq(-1, arm.x))
         else:
             raise Irregular
     return b"".join(parts)
@@ -104,18 +110,20 @@ def encode_number(value: int) -> bytes:
 def encode_on_int(value: OnInt) -> bytes:
     """union on_int."""
     try:
-        if type(value) is OnInt1:
-            if value.kind not in (1, 16, -1):
+        arm: Any = value
+        cls = type(arm)
+        if cls is OnInt1:
+            if arm.kind not in (1, 16, -1):
                 raise Irregular
-            return _ii(value.kind, value.small)
-        if type(value) is OnIntFortyTwo:
-            text = value.text.encode()
+            return _2i(arm.kind, arm.small)
+        if cls is OnIntFortyTwo:
+            text = arm.text.encode()
             size = len(text)
             if 0 in text:
                 raise Irregular
-            return (_i_s_5.short[size] if size < SHORT else _i_s_5.long)(42, size, text)
-        if type(value) is OnInt3:
-            return _i(3)
+            return (_3xB_s_5[size] if size < SHORT else _3xB_s_5_long)(42, text)
+        if cls is OnInt3:
+            return _3xB(3)
         raise Irregular
     except FAULTS:
         return walk_encode(SHAPES, "on_int", value)
@@ -124,10 +132,12 @@ def encode_on_int(value: OnInt) -> bytes:
 def encode_on_unsigned(value: OnUnsigned) -> bytes:
     """union on_unsigned."""
     try:
-        if type(value) is OnUnsigned4294967295:
-            return _Ii(4294967295, value.x)
-        if type(value) is OnUnsigned0:
-            return _I(0)
+        arm: Any = value
+        cls = type(arm)
+        if cls is OnUnsigned4294967295:
+            return _Ii(4294967295, arm.x)
+        if cls is OnUnsigned0:
+            return _3xB(0)
         raise Irregular
     except FAULTS:
         return walk_encode(SHAPES, "on_unsigned", value)
@@ -136,10 +146,12 @@ def encode_on_unsigned(value: OnUnsigned) -> bytes:
 def encode_on_bool(value: OnBool) -> bytes:
     """union on_bool."""
     try:
-        if type(value) is OnBoolTrue:
-            return _Ii(1, value.x)
-        if type(value) is OnBoolFalse:
-            return _I(0)
+        arm: Any = value
+        cls = type(arm)
+        if cls is OnBoolTrue:
+            return _3xBi(1, arm.x)
+        if cls is OnBoolFalse:
+            return _3xB(0)
         raise Irregular
     except FAULTS:
         return walk_encode(SHAPES, "on_bool", value)
@@ -148,10 +160,12 @@ def encode_on_bool(value: OnBool) -> bytes:
 def encode_on_char(value: OnChar) -> bytes:
     """union on_char."""
     try:
-        if type(value) is OnCharMinus128:
-            return _ii(-128, value.x)
-        if type(value) is OnChar127:
-            return _ii(127, value.y)
+        arm: Any = value
+        cls = type(arm)
+        if cls is OnCharMinus128:
+            return _2i(-128, arm.x)
+        if cls is OnChar127:
+            return _3xBi(127, arm.y)
         raise Irregular
     except FAULTS:
         return walk_encode(SHAPES, "on_char", value)
@@ -160,8 +174,10 @@ def encode_on_char(value: OnChar) -> bytes:
 def encode_on_short(value: OnShort) -> bytes:
     """union on_short."""
     try:
-        if type(value) is OnShort65535:
-            return _Ii(65535, value.x)
+        arm: Any = value
+        cls = type(arm)
+        if cls is OnShort65535:
+            return _Ii(65535, arm.x)
         raise Irregular
     except FAULTS:
         return walk_encode(SHAPES, "on_short", value)
@@ -170,16 +186,18 @@ def encode_on_short(value: OnShort) -> bytes:
 def encode_on_enum(value: OnEnum) -> bytes:
     """union on_enum."""
     try:
-        if type(value) is OnEnumDefault:
-            if value.kind in (1, 2, -1) or type(value.kind) is not Color:
+        arm: Any = value
+        cls = type(arm)
+        if cls is OnEnumDefault:
+            if arm.kind in (1, 2, -1) or type(arm.kind) is not Color:
                 raise Irregular
-            return _i(value.kind)
-        if type(value) is OnEnumRed:
-            return _ii(1, value.x)
-        if type(value) is OnEnum2:
-            return _ii(2, value.x)
-        if type(value) is OnEnum0xFFFFFFFF:
-            return _iq(-1, value.x)
+            return _i(arm.kind)
+        if cls is OnEnumRed:
+            return _3xBi(1, arm.x)
+        if cls is OnEnum2:
+            return _3xBi(2, arm.x)
+        if cls is OnEnum0xFFFFFFFF:
+            return _iq(-1, arm.x)
         raise Irregular
     except FAULTS:
         return walk_encode(SHAPES, "on_enum", value)
@@ -188,12 +206,14 @@ def encode_on_enum(value: OnEnum) -> bytes:
 def encode_on_alias(value: OnAlias) -> bytes:
     """union on_alias."""
     try:
-        if type(value) is OnAliasBlue:
-            if value.x is None:
+        arm: Any = value
+        cls = type(arm)
+        if cls is OnAliasBlue:
+            if arm.x is None:
                 x_part = ABSENT
             else:
-                x_part = _Ii(1, value.x)
-            return _i(4) + x_part
+                x_part = _Ii(1, arm.x)
+            return _3xB(4) + x_part
         raise Irregular
     except FAULTS:
         return walk_encode(SHAPES, "on_alias", value)
@@ -202,10 +222,12 @@ def encode_on_alias(value: OnAlias) -> bytes:
 def encode_on_number(value: OnNumber) -> bytes:
     """union on_number."""
     try:
-        if type(value) is OnNumberBlue:
-            if len(value.x) != 3:
+        arm: Any = value
+        cls = type(arm)
+        if cls is OnNumberBlue:
+            if len(arm.x) != 3:
                 raise Irregular
-            return _I3s1x(4, value.x)
+            return _3xB3s1x(4, arm.x)
         raise Irregular
     except FAULTS:
         return walk_encode(SHAPES, "on_number", value)
@@ -214,12 +236,14 @@ def encode_on_number(value: OnNumber) -> bytes:
 def encode_nested(value: Nested) -> bytes:
     """union nested."""
     try:
-        if type(value) is Nested0:
-            return _i(0) + encode_on_int(value.inner)
-        if type(value) is Nested1:
-            if type(value.many) is not list:
+        arm: Any = value
+        cls = type(arm)
+        if cls is Nested0:
+            return _3xB(0) + encode_on_int(arm.inner)
+        if cls is Nested1:
+            if type(arm.many) is not list:
                 raise Irregular
-            return _iI(1, len(value.many)) + _encode_each_on_enum(value.many)
+            return _3xBI(1, len(arm.many)) + _encode_each_on_enum(arm.many)
         raise Irregular
     except FAULTS:
         return walk_encode(SHAPES, "nested", value)

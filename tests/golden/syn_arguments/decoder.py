@@ -3,28 +3,31 @@
 
 from __future__ import annotations
 
-from itertools import repeat
+from itertools import repeat, starmap
 from struct import Struct
 
 from golden.syn_arguments.types import SHAPES, AddArgs, MixedArgs, NamedArgs, Node
-from rpcgen.runtime.shapes import walk_decode, walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, RecordUnpacker, new
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, new, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
 _i = Struct(">i").unpack_from
-_ii = Struct(">ii").unpack_from
+_2i = Struct(">2i").unpack_from
 _iI = Struct(">iI").unpack_from
 _I = Struct(">I").unpack_from
-_i_s_4sI_16 = RecordUnpacker("i", "4sI", 16)
+_i_all = Struct(">i").unpack
+_2i_all = Struct(">2i").unpack
+_iI_all = Struct(">iI").unpack
+_i_s_4sI_16, _i_s_4sI_16_long = record_unpacker("i", "4sI", 16)
 
 
 def _read_each_node(wire: bytes, offset: int, count: int) -> tuple[list[Node], int]:
     if count * 4 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(Node, count)))
+    values = list(starmap(new, repeat((Node,), count)))
     for value in values:
         (value.value,) = _i(wire, offset)
         offset += 4
@@ -33,17 +36,14 @@ def _read_each_node(wire: bytes, offset: int, count: int) -> tuple[list[Node], i
 
 def decode_node(data: Buffer) -> Node:
     """struct node that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Node
     try:
         value = new(Node)
-        (value.value,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.value,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "node", wire)
+    value = walk_decode(SHAPES, "node", data)
     return value
 
 
@@ -62,17 +62,14 @@ def read_node(data: Buffer, offset: int) -> tuple[Node, int]:
 
 def decode_add_args(data: Buffer) -> AddArgs:
     """arguments ADD_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: AddArgs
     try:
         value = new(AddArgs)
-        value.arg1, value.arg2 = _ii(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        value.arg1, value.arg2 = _2i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "ADD_args", wire)
+    value = walk_decode(SHAPES, "ADD_args", data)
     return value
 
 
@@ -82,7 +79,7 @@ def read_add_args(data: Buffer, offset: int) -> tuple[AddArgs, int]:
     start = offset
     try:
         value = new(AddArgs)
-        value.arg1, value.arg2 = _ii(wire, offset)
+        value.arg1, value.arg2 = _2i(wire, offset)
         offset += 8
         return value, offset
     except FAULTS:
@@ -91,17 +88,14 @@ def read_add_args(data: Buffer, offset: int) -> tuple[AddArgs, int]:
 
 def decode_named_args(data: Buffer) -> NamedArgs:
     """arguments NAMED_args that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: NamedArgs
     try:
         value = new(NamedArgs)
-        value.left, value.right = _iI(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        value.left, value.right = _iI_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "NAMED_args", wire)
+    value = walk_decode(SHAPES, "NAMED_args", data)
     return value
 
 
@@ -139,15 +133,16 @@ def read_mixed_args(data: Buffer, offset: int) -> tuple[MixedArgs, int]:
             offset += 4
         else:
             raise Irregular
-        value.arg2, length, raw, pad, value.data, count = _i_s_4sI_16.short[wire[offset + 7]](
-            wire, offset
-        )
-        if length != len(raw):
-            value.arg2, length, raw, pad, value.data, count = _i_s_4sI_16.long(wire, offset)
+        low = wire[offset + 7]
+        unpack, extent = _i_s_4sI_16[low]
+        value.arg2, length, raw, pad, value.data, count = unpack(wire, offset)
+        if length != low:
+            value.arg2, length, raw, pad, value.data, count = _i_s_4sI_16_long(wire, offset)
+            extent = 16 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.text = raw.decode()
-        offset += 16 + length + len(pad)
+        offset += extent
         value.nodes, offset = _read_each_node(wire, offset, count)
         return value, offset
     except FAULTS:

@@ -7,14 +7,14 @@ from struct import Struct
 
 from golden.syn_arguments.types import SHAPES, AddArgs, MixedArgs, NamedArgs, Node
 from rpcgen.runtime.limits import SHORT
-from rpcgen.runtime.shapes import walk_encode
-from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, RecordPacker
+from rpcgen.runtime.writer import walk_encode
+from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, record_packer
 
 _i = Struct(">i").pack
-_ii = Struct(">ii").pack
+_2i = Struct(">2i").pack
 _iI = Struct(">iI").pack
 _Ii = Struct(">Ii").pack
-_i_s_4sI_16 = RecordPacker("i", "4sI", 16)
+_i_s_4sI_16, _i_s_4sI_16_long = record_packer("i", "4sI", 16)
 
 
 def _encode_each_node(values: list[Node]) -> bytes:
@@ -41,7 +41,7 @@ def encode_add_args(value: AddArgs) -> bytes:
     try:
         if type(value) is not AddArgs:
             raise Irregular
-        return _ii(value.arg1, value.arg2)
+        return _2i(value.arg1, value.arg2)
     except FAULTS:
         return walk_encode(SHAPES, "ADD_args", value)
 
@@ -78,8 +78,8 @@ def encode_mixed_args(value: MixedArgs) -> bytes:
         return b"".join(
             (
                 first_part,
-                (_i_s_4sI_16.short[size] if size < SHORT else _i_s_4sI_16.long)(
-                    value.arg2, size, text, value.data, len(value.nodes)
+                (_i_s_4sI_16[size] if size < SHORT else _i_s_4sI_16_long)(
+                    value.arg2, text, value.data, len(value.nodes)
                 ),
                 _encode_each_node(value.nodes),
             )

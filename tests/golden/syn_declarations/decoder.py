@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from itertools import repeat
+from itertools import repeat, starmap
 from struct import Struct, unpack_from
 
 from golden.syn_declarations.types import SHAPES, Element, Forms
-from rpcgen.runtime.shapes import walk_decode, walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, RecordUnpacker, new
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, new, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 _i = Struct(">i").unpack_from
 _I = Struct(">I").unpack_from
 _iI = Struct(">iI").unpack_from
-_16s_s_16 = RecordUnpacker("16s", "", 16)
-_s = RecordUnpacker("", "", 4294967295)
-_s_16 = RecordUnpacker("", "", 16)
+_i_all = Struct(">i").unpack
+_16s_s_16, _16s_s_16_long = record_unpacker("16s", "", 16)
+_s, _s_long = record_unpacker("", "", 4294967295)
+_s_16, _s_16_long = record_unpacker("", "", 16)
 
 
 def _read_each_element(wire: bytes, offset: int, count: int) -> tuple[list[Element], int]:
     if count * 4 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(Element, count)))
+    values = list(starmap(new, repeat((Element,), count)))
     for value in values:
         (value.value,) = _i(wire, offset)
         offset += 4
@@ -34,17 +35,14 @@ def _read_each_element(wire: bytes, offset: int, count: int) -> tuple[list[Eleme
 
 def decode_element(data: Buffer) -> Element:
     """struct element that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Element
     try:
         value = new(Element)
-        (value.value,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.value,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "element", wire)
+    value = walk_decode(SHAPES, "element", data)
     return value
 
 
@@ -129,34 +127,46 @@ def read_forms(data: Buffer, offset: int) -> tuple[Forms, int]:
             offset += 4
         else:
             raise Irregular
-        value.exact, length, raw, pad = _16s_s_16.short[wire[offset + 19]](wire, offset)
-        if length != len(raw):
-            value.exact, length, raw, pad = _16s_s_16.long(wire, offset)
+        low = wire[offset + 19]
+        unpack, extent = _16s_s_16[low]
+        value.exact, length, raw, pad = unpack(wire, offset)
+        if length != low:
+            value.exact, length, raw, pad = _16s_s_16_long(wire, offset)
+            extent = 20 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.at_most = raw
-        offset += 20 + length + len(pad)
-        length, raw, pad = _s.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_long(wire, offset)
+            extent = 4 + length + len(pad)
         if pad > ZEROS:
             raise Irregular
         value.any = raw
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_16.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_16.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_16[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_16_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.text = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.any_text = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "forms", wire, start)

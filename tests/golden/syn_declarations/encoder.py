@@ -7,16 +7,16 @@ from struct import Struct, pack
 
 from golden.syn_declarations.types import SHAPES, Element, Forms
 from rpcgen.runtime.limits import SHORT
-from rpcgen.runtime.shapes import walk_encode
-from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, RecordPacker
+from rpcgen.runtime.writer import walk_encode
+from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, record_packer
 
 _i = Struct(">i").pack
 _Ii = Struct(">Ii").pack
 _I = Struct(">I").pack
 _iI = Struct(">iI").pack
-_16s_s_16 = RecordPacker("16s", "", 16)
-_s = RecordPacker("", "", 4294967295)
-_s_16 = RecordPacker("", "", 16)
+_16s_s_16, _16s_s_16_long = record_packer("16s", "", 16)
+_s, _s_long = record_packer("", "", 4294967295)
+_s_16, _s_16_long = record_packer("", "", 16)
 
 
 def _encode_each_element(values: list[Element]) -> bytes:
@@ -93,12 +93,10 @@ def encode_forms(value: Forms) -> bytes:
                 _iI(of_a_name.value, len(value.some)),
                 _encode_each_element(value.some),
                 perhaps_part,
-                (_16s_s_16.short[size] if size < SHORT else _16s_s_16.long)(
-                    value.exact, size, value.at_most
-                ),
-                (_s.short[size_2] if size_2 < SHORT else _s.long)(size_2, value.any),
-                (_s_16.short[size_3] if size_3 < SHORT else _s_16.long)(size_3, text),
-                (_s.short[size_4] if size_4 < SHORT else _s.long)(size_4, text_2),
+                (_16s_s_16[size] if size < SHORT else _16s_s_16_long)(value.exact, value.at_most),
+                (_s[size_2] if size_2 < SHORT else _s_long)(value.any),
+                (_s_16[size_3] if size_3 < SHORT else _s_16_long)(text),
+                (_s[size_4] if size_4 < SHORT else _s_long)(text_2),
             )
         )
     except FAULTS:

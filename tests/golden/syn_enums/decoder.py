@@ -6,7 +6,7 @@ from __future__ import annotations
 from struct import Struct
 
 from golden.syn_enums.types import SHAPES, All, Counted, Given, Trailing
-from rpcgen.runtime.shapes import walk_decode, walk_read
+from rpcgen.runtime.reader import walk_decode, walk_read
 from rpcgen.runtime.xdr import FAULTS, members, new
 
 TYPE_CHECKING = False
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
 _i = Struct(">i").unpack_from
-_iii = Struct(">iii").unpack_from
+_3i = Struct(">3i").unpack_from
+_i_all = Struct(">i").unpack
+_3i_all = Struct(">3i").unpack
 _members_of_counted = members(Counted)
 _members_of_given = members(Given)
 _members_of_trailing = members(Trailing)
@@ -22,17 +24,14 @@ _members_of_trailing = members(Trailing)
 
 def decode_counted(data: Buffer) -> Counted:
     """enum counted that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Counted
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_counted[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "counted", wire)
+    value = walk_decode(SHAPES, "counted", data)
     return value
 
 
@@ -52,17 +51,14 @@ def read_counted(data: Buffer, offset: int) -> tuple[Counted, int]:
 
 def decode_given(data: Buffer) -> Given:
     """enum given that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Given
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_given[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "given", wire)
+    value = walk_decode(SHAPES, "given", data)
     return value
 
 
@@ -82,17 +78,14 @@ def read_given(data: Buffer, offset: int) -> tuple[Given, int]:
 
 def decode_trailing(data: Buffer) -> Trailing:
     """enum trailing that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Trailing
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_trailing[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "trailing", wire)
+    value = walk_decode(SHAPES, "trailing", data)
     return value
 
 
@@ -112,20 +105,17 @@ def read_trailing(data: Buffer, offset: int) -> tuple[Trailing, int]:
 
 def decode_all(data: Buffer) -> All:
     """struct all that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: All
     try:
         value = new(All)
-        a, b, c = _iii(wire, 0)
-        offset = 12
+        a, b, c = _3i_all(data)
         value.a = _members_of_counted[a]
         value.b = _members_of_given[b]
         value.c = _members_of_trailing[c]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "all", wire)
+    value = walk_decode(SHAPES, "all", data)
     return value
 
 
@@ -135,7 +125,7 @@ def read_all(data: Buffer, offset: int) -> tuple[All, int]:
     start = offset
     try:
         value = new(All)
-        a, b, c = _iii(wire, offset)
+        a, b, c = _3i(wire, offset)
         offset += 12
         value.a = _members_of_counted[a]
         value.b = _members_of_given[b]

@@ -6,11 +6,11 @@ from __future__ import annotations
 from struct import Struct
 
 from golden.syn_enums.types import SHAPES, All, Counted, Given, Trailing
-from rpcgen.runtime.shapes import walk_encode
+from rpcgen.runtime.writer import walk_encode
 from rpcgen.runtime.xdr import FAULTS, Irregular
 
 _i = Struct(">i").pack
-_iii = Struct(">iii").pack
+_3i = Struct(">3i").pack
 
 
 def encode_counted(value: Counted) -> bytes:
@@ -53,6 +53,6 @@ def encode_all(value: All) -> bytes:
             or type(value.c) is not Trailing
         ):
             raise Irregular
-        return _iii(value.a, value.b, value.c)
+        return _3i(value.a, value.b, value.c)
     except FAULTS:
         return walk_encode(SHAPES, "all", value)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from itertools import repeat
+from itertools import repeat, starmap
 from struct import Struct
 
 from golden.syn_inline.types import (
@@ -17,8 +17,8 @@ from golden.syn_inline.types import (
     OuterPlaceInner,
     StepsItem,
 )
-from rpcgen.runtime.shapes import walk_decode, walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, Irregular, members, new
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import FAULTS, Irregular, members, new, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
 _i = Struct(">i").unpack_from
-_ii = Struct(">ii").unpack_from
-_iiiI = Struct(">iiiI").unpack_from
+_2i = Struct(">2i").unpack_from
+_3iI = Struct(">3iI").unpack_from
 _I = Struct(">I").unpack_from
+_i_all = Struct(">i").unpack
+_2i_all = Struct(">2i").unpack
 _members_of_outer_color = members(OuterColor)
 _members_of_direction = members(Direction)
 
@@ -56,7 +58,7 @@ def _read_each_outer_maybe(wire: bytes, offset: int, count: int) -> tuple[list[O
 def _read_each_steps_item(wire: bytes, offset: int, count: int) -> tuple[list[StepsItem], int]:
     if count * 4 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(StepsItem, count)))
+    values = list(starmap(new, repeat((StepsItem,), count)))
     for value in values:
         (way,) = _i(wire, offset)
         offset += 4
@@ -66,17 +68,14 @@ def _read_each_steps_item(wire: bytes, offset: int, count: int) -> tuple[list[St
 
 def decode_outer_color(data: Buffer) -> OuterColor:
     """enum outer_color that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: OuterColor
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_outer_color[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "outer_color", wire)
+    value = walk_decode(SHAPES, "outer_color", data)
     return value
 
 
@@ -96,17 +95,14 @@ def read_outer_color(data: Buffer, offset: int) -> tuple[OuterColor, int]:
 
 def decode_outer_place_inner(data: Buffer) -> OuterPlaceInner:
     """struct outer_place_inner that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: OuterPlaceInner
     try:
         value = new(OuterPlaceInner)
-        (value.deep,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value.deep,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "outer_place_inner", wire)
+    value = walk_decode(SHAPES, "outer_place_inner", data)
     return value
 
 
@@ -125,18 +121,15 @@ def read_outer_place_inner(data: Buffer, offset: int) -> tuple[OuterPlaceInner, 
 
 def decode_outer_place(data: Buffer) -> OuterPlace:
     """struct outer_place that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: OuterPlace
     try:
         value = new(OuterPlace)
         value.inner = inner = new(OuterPlaceInner)
-        value.x, inner.deep = _ii(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        value.x, inner.deep = _2i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "outer_place", wire)
+    value = walk_decode(SHAPES, "outer_place", data)
     return value
 
 
@@ -147,7 +140,7 @@ def read_outer_place(data: Buffer, offset: int) -> tuple[OuterPlace, int]:
     try:
         value = new(OuterPlace)
         value.inner = inner = new(OuterPlaceInner)
-        value.x, inner.deep = _ii(wire, offset)
+        value.x, inner.deep = _2i(wire, offset)
         offset += 8
         return value, offset
     except FAULTS:
@@ -193,7 +186,7 @@ def read_outer(data: Buffer, offset: int) -> tuple[Outer, int]:
         value = new(Outer)
         value.place = place = new(OuterPlace)
         place.inner = inner = new(OuterPlaceInner)
-        color, place.x, inner.deep, count = _iiiI(wire, offset)
+        color, place.x, inner.deep, count = _3iI(wire, offset)
         offset += 16
         value.color = _members_of_outer_color[color]
         if count > 2:
@@ -206,17 +199,14 @@ def read_outer(data: Buffer, offset: int) -> tuple[Outer, int]:
 
 def decode_direction(data: Buffer) -> Direction:
     """enum direction that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Direction
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_direction[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "direction", wire)
+    value = walk_decode(SHAPES, "direction", data)
     return value
 
 
@@ -236,18 +226,15 @@ def read_direction(data: Buffer, offset: int) -> tuple[Direction, int]:
 
 def decode_steps_item(data: Buffer) -> StepsItem:
     """struct steps_item that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: StepsItem
     try:
         value = new(StepsItem)
-        (way,) = _i(wire, 0)
-        offset = 4
+        (way,) = _i_all(data)
         value.way = _members_of_direction[way]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "steps_item", wire)
+    value = walk_decode(SHAPES, "steps_item", data)
     return value
 
 

@@ -16,27 +16,32 @@ from golden.syn_inline.types import (
     OuterPlaceInner,
     StepsItem,
 )
-from rpcgen.runtime.shapes import walk_encode
+from rpcgen.runtime.writer import walk_encode
 from rpcgen.runtime.xdr import FAULTS, Irregular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from golden.syn_inline.types import OuterMaybe
 
 _i = Struct(">i").pack
-_ii = Struct(">ii").pack
-_Ii = Struct(">Ii").pack
+_2i = Struct(">2i").pack
+_3xBi = Struct(">3xBi").pack
+_3xB = Struct(">3xB").pack
+_3iI = Struct(">3iI").pack
 _I = Struct(">I").pack
-_iiiI = Struct(">iiiI").pack
 
 
 def _encode_each_outer_maybe(values: list[OuterMaybe]) -> bytes:
     parts = []
     for value in values:
-        if type(value) is OuterMaybeTrue:
-            parts.append(_Ii(1, value.value))
-        elif type(value) is OuterMaybeFalse:
-            parts.append(_I(0))
+        arm: Any = value
+        cls = type(arm)
+        if cls is OuterMaybeTrue:
+            parts.append(_3xBi(1, arm.value))
+        elif cls is OuterMaybeFalse:
+            parts.append(_3xB(0))
         else:
             raise Irregular
     return b"".join(parts)
@@ -77,7 +82,7 @@ def encode_outer_place(value: OuterPlace) -> bytes:
         inner = value.inner
         if type(value) is not OuterPlace or type(inner) is not OuterPlaceInner:
             raise Irregular
-        return _ii(value.x, inner.deep)
+        return _2i(value.x, inner.deep)
     except FAULTS:
         return walk_encode(SHAPES, "outer_place", value)
 
@@ -85,10 +90,12 @@ def encode_outer_place(value: OuterPlace) -> bytes:
 def encode_outer_maybe(value: OuterMaybe) -> bytes:
     """union outer_maybe."""
     try:
-        if type(value) is OuterMaybeTrue:
-            return _Ii(1, value.value)
-        if type(value) is OuterMaybeFalse:
-            return _I(0)
+        arm: Any = value
+        cls = type(arm)
+        if cls is OuterMaybeTrue:
+            return _3xBi(1, arm.value)
+        if cls is OuterMaybeFalse:
+            return _3xB(0)
         raise Irregular
     except FAULTS:
         return walk_encode(SHAPES, "outer_maybe", value)
@@ -108,7 +115,7 @@ def encode_outer(value: Outer) -> bytes:
             or len(value.maybe) > 2
         ):
             raise Irregular
-        return _iiiI(value.color, place.x, inner.deep, len(value.maybe)) + _encode_each_outer_maybe(
+        return _3iI(value.color, place.x, inner.deep, len(value.maybe)) + _encode_each_outer_maybe(
             value.maybe
         )
     except FAULTS:

@@ -6,19 +6,19 @@ from __future__ import annotations
 from struct import Struct
 
 from golden.syn_integers.types import SHAPES, Integers
-from rpcgen.runtime.shapes import walk_decode, walk_read
+from rpcgen.runtime.reader import walk_decode, walk_read
 from rpcgen.runtime.xdr import FAULTS, Irregular, new
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
-_iIIqQqQiIiIiIiIiI = Struct(">iIIqQqQiIiIiIiIiI").unpack_from
+_i2IqQqQiIiIiIiIiI = Struct(">i2IqQqQiIiIiIiIiI").unpack_from
+_i2IqQqQiIiIiIiIiI_all = Struct(">i2IqQqQiIiIiIiIiI").unpack
 
 
 def decode_integers(data: Buffer) -> Integers:
     """struct integers that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Integers
     try:
         value = new(Integers)
@@ -40,25 +40,20 @@ def decode_integers(data: Buffer) -> Integers:
             value.o,
             value.p,
             value.q,
-        ) = _iIIqQqQiIiIiIiIiI(wire, 0)
-        offset = 84
-        if not -32768 <= value.l <= 32767:
+        ) = _i2IqQqQiIiIiIiIiI_all(data)
+        if (
+            not -32768 <= value.l <= 32767
+            or value.m > 65535
+            or not -32768 <= value.n <= 32767
+            or value.o > 65535
+            or not -128 <= value.p <= 127
+            or value.q > 255
+        ):
             raise Irregular
-        if not 0 <= value.m <= 65535:
-            raise Irregular
-        if not -32768 <= value.n <= 32767:
-            raise Irregular
-        if not 0 <= value.o <= 65535:
-            raise Irregular
-        if not -128 <= value.p <= 127:
-            raise Irregular
-        if not 0 <= value.q <= 255:
-            raise Irregular
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "integers", wire)
+    value = walk_decode(SHAPES, "integers", data)
     return value
 
 
@@ -86,19 +81,16 @@ def read_integers(data: Buffer, offset: int) -> tuple[Integers, int]:
             value.o,
             value.p,
             value.q,
-        ) = _iIIqQqQiIiIiIiIiI(wire, offset)
+        ) = _i2IqQqQiIiIiIiIiI(wire, offset)
         offset += 84
-        if not -32768 <= value.l <= 32767:
-            raise Irregular
-        if not 0 <= value.m <= 65535:
-            raise Irregular
-        if not -32768 <= value.n <= 32767:
-            raise Irregular
-        if not 0 <= value.o <= 65535:
-            raise Irregular
-        if not -128 <= value.p <= 127:
-            raise Irregular
-        if not 0 <= value.q <= 255:
+        if (
+            not -32768 <= value.l <= 32767
+            or value.m > 65535
+            or not -32768 <= value.n <= 32767
+            or value.o > 65535
+            or not -128 <= value.p <= 127
+            or value.q > 255
+        ):
             raise Irregular
         return value, offset
     except FAULTS:

@@ -6,10 +6,10 @@ from __future__ import annotations
 from struct import Struct
 
 from golden.syn_integers.types import SHAPES, Integers
-from rpcgen.runtime.shapes import walk_encode
+from rpcgen.runtime.writer import walk_encode
 from rpcgen.runtime.xdr import FAULTS, Irregular
 
-_iIIqQqQiIiIiIiIiI = Struct(">iIIqQqQiIiIiIiIiI").pack
+_i2IqQqQiIiIi2xHi2xHi3xB = Struct(">i2IqQqQiIiIi2xHi2xHi3xB").pack
 
 
 def encode_integers(value: Integers) -> bytes:
@@ -18,14 +18,11 @@ def encode_integers(value: Integers) -> bytes:
         if (
             type(value) is not Integers
             or not -32768 <= value.l <= 32767
-            or not 0 <= value.m <= 65535
             or not -32768 <= value.n <= 32767
-            or not 0 <= value.o <= 65535
             or not -128 <= value.p <= 127
-            or not 0 <= value.q <= 255
         ):
             raise Irregular
-        return _iIIqQqQiIiIiIiIiI(
+        return _i2IqQqQiIiIi2xHi2xHi3xB(
             value.a,
             value.b,
             value.c,

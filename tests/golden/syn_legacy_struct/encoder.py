@@ -7,7 +7,7 @@ from struct import Struct
 
 from golden.syn_legacy_struct.types import SHAPES, EntryItem
 from rpcgen.runtime.limits import MAX_UNCHECKED_LINKS
-from rpcgen.runtime.shapes import walk_encode
+from rpcgen.runtime.writer import walk_encode
 from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular
 
 _iI = Struct(">iI").pack

@@ -6,29 +6,27 @@ from __future__ import annotations
 from struct import Struct
 
 from golden.syn_program.types import SHAPES, Point
-from rpcgen.runtime.shapes import walk_decode, walk_read
+from rpcgen.runtime.reader import walk_decode, walk_read
 from rpcgen.runtime.xdr import FAULTS, new
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
-_ii = Struct(">ii").unpack_from
+_2i = Struct(">2i").unpack_from
+_2i_all = Struct(">2i").unpack
 
 
 def decode_point(data: Buffer) -> Point:
     """struct point that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Point
     try:
         value = new(Point)
-        value.x, value.y = _ii(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        value.x, value.y = _2i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "point", wire)
+    value = walk_decode(SHAPES, "point", data)
     return value
 
 
@@ -38,7 +36,7 @@ def read_point(data: Buffer, offset: int) -> tuple[Point, int]:
     start = offset
     try:
         value = new(Point)
-        value.x, value.y = _ii(wire, offset)
+        value.x, value.y = _2i(wire, offset)
         offset += 8
         return value, offset
     except FAULTS:

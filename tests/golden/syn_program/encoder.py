@@ -6,10 +6,10 @@ from __future__ import annotations
 from struct import Struct
 
 from golden.syn_program.types import SHAPES, Point
-from rpcgen.runtime.shapes import walk_encode
+from rpcgen.runtime.writer import walk_encode
 from rpcgen.runtime.xdr import FAULTS, Irregular
 
-_ii = Struct(">ii").pack
+_2i = Struct(">2i").pack
 
 
 def encode_point(value: Point) -> bytes:
@@ -17,6 +17,6 @@ def encode_point(value: Point) -> bytes:
     try:
         if type(value) is not Point:
             raise Irregular
-        return _ii(value.x, value.y)
+        return _2i(value.x, value.y)
     except FAULTS:
         return walk_encode(SHAPES, "point", value)

@@ -6,17 +6,19 @@ from __future__ import annotations
 from struct import Struct
 
 from golden.syn_tags.types import SHAPES, Color, Point, Scene, ShapeRed
-from rpcgen.runtime.shapes import walk_decode, walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, Irregular, members, new
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import FAULTS, Irregular, members, new, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from golden.syn_tags.types import Shape
     from rpcgen.runtime.xdr import Buffer
 
-_ii = Struct(">ii").unpack_from
+_2i = Struct(">2i").unpack_from
 _i = Struct(">i").unpack_from
 _I = Struct(">I").unpack_from
+_2i_all = Struct(">2i").unpack
+_i_all = Struct(">i").unpack
 _members_of_color = members(Color)
 
 
@@ -31,7 +33,7 @@ def _read_each_shape(wire: bytes, offset: int, count: int) -> tuple[list[Shape],
         if kind == 0:
             value = arm = new(ShapeRed)
             arm.center = center = new(Point)
-            center.x, center.y = _ii(wire, offset)
+            center.x, center.y = _2i(wire, offset)
             offset += 8
         else:
             raise Irregular
@@ -41,17 +43,14 @@ def _read_each_shape(wire: bytes, offset: int, count: int) -> tuple[list[Shape],
 
 def decode_point(data: Buffer) -> Point:
     """struct point that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Point
     try:
         value = new(Point)
-        value.x, value.y = _ii(wire, 0)
-        offset = 8
-        if offset == len(wire):
-            return value
+        value.x, value.y = _2i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "point", wire)
+    value = walk_decode(SHAPES, "point", data)
     return value
 
 
@@ -61,7 +60,7 @@ def read_point(data: Buffer, offset: int) -> tuple[Point, int]:
     start = offset
     try:
         value = new(Point)
-        value.x, value.y = _ii(wire, offset)
+        value.x, value.y = _2i(wire, offset)
         offset += 8
         return value, offset
     except FAULTS:
@@ -70,17 +69,14 @@ def read_point(data: Buffer, offset: int) -> tuple[Point, int]:
 
 def decode_color(data: Buffer) -> Color:
     """enum color that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Color
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_color[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "color", wire)
+    value = walk_decode(SHAPES, "color", data)
     return value
 
 
@@ -114,7 +110,7 @@ def read_shape(data: Buffer, offset: int) -> tuple[Shape, int]:
         if kind == 0:
             value = arm = new(ShapeRed)
             arm.center = center = new(Point)
-            center.x, center.y = _ii(wire, offset)
+            center.x, center.y = _2i(wire, offset)
             offset += 8
         else:
             raise Irregular
@@ -143,7 +139,7 @@ def read_scene(data: Buffer, offset: int) -> tuple[Scene, int]:
             value.origin = None
         elif flag == 1:
             value.origin = origin = new(Point)
-            origin.x, origin.y = _ii(wire, offset)
+            origin.x, origin.y = _2i(wire, offset)
             offset += 8
         else:
             raise Irregular

@@ -6,28 +6,32 @@ from __future__ import annotations
 from struct import Struct
 
 from golden.syn_tags.types import SHAPES, Color, Point, Scene, ShapeRed
-from rpcgen.runtime.shapes import walk_encode
+from rpcgen.runtime.writer import walk_encode
 from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from golden.syn_tags.types import Shape
 
-_ii = Struct(">ii").pack
+_2i = Struct(">2i").pack
 _i = Struct(">i").pack
-_iii = Struct(">iii").pack
-_Iii = Struct(">Iii").pack
+_3xB2i = Struct(">3xB2i").pack
+_I2i = Struct(">I2i").pack
 _I = Struct(">I").pack
 
 
 def _encode_each_shape(values: list[Shape]) -> bytes:
     parts = []
     for value in values:
-        if type(value) is ShapeRed:
-            center = value.center
+        arm: Any = value
+        cls = type(arm)
+        if cls is ShapeRed:
+            center = arm.center
             if type(center) is not Point:
                 raise Irregular
-            parts.append(_iii(0, center.x, center.y))
+            parts.append(_3xB2i(0, center.x, center.y))
         else:
             raise Irregular
     return b"".join(parts)
@@ -38,7 +42,7 @@ def encode_point(value: Point) -> bytes:
     try:
         if type(value) is not Point:
             raise Irregular
-        return _ii(value.x, value.y)
+        return _2i(value.x, value.y)
     except FAULTS:
         return walk_encode(SHAPES, "point", value)
 
@@ -56,11 +60,13 @@ def encode_color(value: Color) -> bytes:
 def encode_shape(value: Shape) -> bytes:
     """union shape."""
     try:
-        if type(value) is ShapeRed:
-            center = value.center
+        arm: Any = value
+        cls = type(arm)
+        if cls is ShapeRed:
+            center = arm.center
             if type(center) is not Point:
                 raise Irregular
-            return _iii(0, center.x, center.y)
+            return _3xB2i(0, center.x, center.y)
         raise Irregular
     except FAULTS:
         return walk_encode(SHAPES, "shape", value)
@@ -75,7 +81,7 @@ def encode_scene(value: Scene) -> bytes:
             origin = value.origin
             if type(origin) is not Point:
                 raise Irregular
-            origin_part = _Iii(1, origin.x, origin.y)
+            origin_part = _I2i(1, origin.x, origin.y)
         if type(value) is not Scene or type(value.shapes) is not list:
             raise Irregular
         return b"".join((_I(len(value.shapes)), _encode_each_shape(value.shapes), origin_part))

@@ -6,8 +6,8 @@ from __future__ import annotations
 from struct import Struct, unpack_from
 
 from golden.syn_typedefs.types import SHAPES, All
-from rpcgen.runtime.shapes import walk_decode, walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, RecordUnpacker, new
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, new, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,22 +17,21 @@ _i = Struct(">i").unpack_from
 _I = Struct(">I").unpack_from
 _20s = Struct(">20s").unpack_from
 _iI = Struct(">iI").unpack_from
-_s_64 = RecordUnpacker("", "", 64)
-_20s_s_I_64 = RecordUnpacker("20s", "I", 64)
+_i_all = Struct(">i").unpack
+_20s_all = Struct(">20s").unpack
+_s_64, _s_64_long = record_unpacker("", "", 64)
+_20s_s_I_64, _20s_s_I_64_long = record_unpacker("20s", "I", 64)
 
 
 def decode_number(data: Buffer) -> int:
     """typedef number that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: int
     try:
-        (value,) = _i(wire, 0)
-        offset = 4
-        if offset == len(wire):
-            return value
+        (value,) = _i_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "number", wire)
+    value = walk_decode(SHAPES, "number", data)
     return value
 
 
@@ -93,16 +92,13 @@ def read_pair(data: Buffer, offset: int) -> tuple[list[int], int]:
 
 def decode_digest(data: Buffer) -> bytes:
     """typedef digest that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: bytes
     try:
-        (value,) = _20s(wire, 0)
-        offset = 20
-        if offset == len(wire):
-            return value
+        (value,) = _20s_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "digest", wire)
+    value = walk_decode(SHAPES, "digest", data)
     return value
 
 
@@ -124,13 +120,16 @@ def decode_label(data: Buffer) -> str:
     wire = data if type(data) is bytes else bytes(data)
     value: str
     try:
-        length, raw, pad = _s_64.short[wire[3]](wire, 0)
-        if length != len(raw):
-            length, raw, pad = _s_64.long(wire, 0)
+        low = wire[3]
+        unpack, extent = _s_64[low]
+        length, raw, pad = unpack(wire, 0)
+        if length != low:
+            length, raw, pad = _s_64_long(wire, 0)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value = raw.decode()
-        offset = 4 + length + len(pad)
+        offset = extent
         if offset == len(wire):
             return value
     except FAULTS:
@@ -145,13 +144,16 @@ def read_label(data: Buffer, offset: int) -> tuple[str, int]:
     start = offset
     value: str
     try:
-        length, raw, pad = _s_64.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_64.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_64[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_64_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "label", wire, start)
@@ -173,13 +175,16 @@ def read_perhaps_a_label(data: Buffer, offset: int) -> tuple[str | None, int]:
         if flag == 0:
             value = None
         elif flag == 1:
-            length, raw, pad = _s_64.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_64.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_64[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_64_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -208,23 +213,29 @@ def read_all(data: Buffer, offset: int) -> tuple[All, int]:
             raise Irregular
         value.two = list(unpack_from(">2I", wire, offset))
         offset += 8
-        value.hash, length, raw, pad, flag = _20s_s_I_64.short[wire[offset + 23]](wire, offset)
-        if length != len(raw):
-            value.hash, length, raw, pad, flag = _20s_s_I_64.long(wire, offset)
+        low = wire[offset + 23]
+        unpack, extent = _20s_s_I_64[low]
+        value.hash, length, raw, pad, flag = unpack(wire, offset)
+        if length != low:
+            value.hash, length, raw, pad, flag = _20s_s_I_64_long(wire, offset)
+            extent = 28 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.text = raw.decode()
-        offset += 28 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.more = None
         elif flag == 1:
-            length, raw, pad = _s_64.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_64.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_64[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_64_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             value.more = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset

@@ -7,16 +7,16 @@ from struct import Struct, pack
 
 from golden.syn_typedefs.types import SHAPES, All
 from rpcgen.runtime.limits import SHORT
-from rpcgen.runtime.shapes import walk_encode
-from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, RecordPacker
+from rpcgen.runtime.writer import walk_encode
+from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, record_packer
 
 _i = Struct(">i").pack
 _I = Struct(">I").pack
 _20s = Struct(">20s").pack
 _iI = Struct(">iI").pack
-_s_64 = RecordPacker("", "", 64)
-_I_s_64 = RecordPacker("I", "", 64)
-_20s_s_64 = RecordPacker("20s", "", 64)
+_s_64, _s_64_long = record_packer("", "", 64)
+_I_s_64, _I_s_64_long = record_packer("I", "", 64)
+_20s_s_64, _20s_s_64_long = record_packer("20s", "", 64)
 
 
 def encode_number(value: int) -> bytes:
@@ -64,7 +64,7 @@ def encode_label(value: str) -> bytes:
         size = len(text)
         if 0 in text:
             raise Irregular
-        return (_s_64.short[size] if size < SHORT else _s_64.long)(size, text)
+        return (_s_64[size] if size < SHORT else _s_64_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "label", value)
 
@@ -79,7 +79,7 @@ def encode_perhaps_a_label(value: str | None) -> bytes:
             size = len(text)
             if 0 in text:
                 raise Irregular
-            value_part = (_I_s_64.short[size] if size < SHORT else _I_s_64.long)(1, size, text)
+            value_part = (_I_s_64[size] if size < SHORT else _I_s_64_long)(1, text)
         return value_part
     except FAULTS:
         return walk_encode(SHAPES, "perhaps_a_label", value)
@@ -97,9 +97,7 @@ def encode_all(value: All) -> bytes:
             size_2 = len(text_2)
             if 0 in text_2:
                 raise Irregular
-            more_part = (_I_s_64.short[size_2] if size_2 < SHORT else _I_s_64.long)(
-                1, size_2, text_2
-            )
+            more_part = (_I_s_64[size_2] if size_2 < SHORT else _I_s_64_long)(1, text_2)
         if (
             type(value) is not All
             or type(value.some) is not list
@@ -114,7 +112,7 @@ def encode_all(value: All) -> bytes:
                 _iI(value.one, len(value.some)),
                 pack(f">{len(value.some)}i", *value.some),
                 pack(f">{len(value.two)}I", *value.two),
-                (_20s_s_64.short[size] if size < SHORT else _20s_s_64.long)(value.hash, size, text),
+                (_20s_s_64[size] if size < SHORT else _20s_s_64_long)(value.hash, text),
                 more_part,
             )
         )

@@ -15,8 +15,8 @@ from golden.syn_unions.types import (
     ByNumberDefault,
     Kind,
 )
-from rpcgen.runtime.shapes import walk_decode, walk_read, whole
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, RecordUnpacker, members, new
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, members, new, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,24 +25,22 @@ if TYPE_CHECKING:
 
 _i = Struct(">i").unpack_from
 _I = Struct(">I").unpack_from
-_s = RecordUnpacker("", "", 4294967295)
-_s_8 = RecordUnpacker("", "", 8)
+_i_all = Struct(">i").unpack
+_s, _s_long = record_unpacker("", "", 4294967295)
+_s_8, _s_8_long = record_unpacker("", "", 8)
 _members_of_kind = members(Kind)
 
 
 def decode_kind(data: Buffer) -> Kind:
     """enum kind that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: Kind
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_kind[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "kind", wire)
+    value = walk_decode(SHAPES, "kind", data)
     return value
 
 
@@ -79,13 +77,16 @@ def read_by_kind(data: Buffer, offset: int) -> tuple[ByKind, int]:
             offset += 4
         elif kind == 2:
             value = arm_2 = new(ByKindText)
-            length, raw, pad = _s.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             arm_2.text = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         elif kind == 3:
             value = new(ByKindNothing)
         else:
@@ -111,13 +112,16 @@ def read_by_number(data: Buffer, offset: int) -> tuple[ByNumber, int]:
         if kind in (0, -1):
             value = arm = new(ByNumber0)
             arm.which = kind
-            length, raw, pad = _s_8.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_8.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_8[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_8_long(wire, offset)
+                extent = 4 + length + len(pad)
             if pad > ZEROS:
                 raise Irregular
             arm.data = raw
-            offset += 4 + length + len(pad)
+            offset += extent
         elif kind in (16, 17, 32):
             value = arm_2 = new(ByNumber0x10)
             arm_2.which = kind

@@ -16,18 +16,21 @@ from golden.syn_unions.types import (
     Kind,
 )
 from rpcgen.runtime.limits import SHORT
-from rpcgen.runtime.shapes import walk_encode
-from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, RecordPacker
+from rpcgen.runtime.writer import walk_encode
+from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, record_packer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from golden.syn_unions.types import ByKind, ByNumber
 
 _i = Struct(">i").pack
-_ii = Struct(">ii").pack
+_3xBi = Struct(">3xBi").pack
+_3xB = Struct(">3xB").pack
 _I = Struct(">I").pack
-_i_s = RecordPacker("i", "", 4294967295)
-_i_s_8 = RecordPacker("i", "", 8)
+_3xB_s, _3xB_s_long = record_packer("3xB", "", 4294967295)
+_i_s_8, _i_s_8_long = record_packer("i", "", 8)
 
 
 def encode_kind(value: Kind) -> bytes:
@@ -43,16 +46,18 @@ def encode_kind(value: Kind) -> bytes:
 def encode_by_kind(value: ByKind) -> bytes:
     """union by_kind."""
     try:
-        if type(value) is ByKindNumber:
-            return _ii(1, value.number)
-        if type(value) is ByKindText:
-            text = value.text.encode()
+        arm: Any = value
+        cls = type(arm)
+        if cls is ByKindNumber:
+            return _3xBi(1, arm.number)
+        if cls is ByKindText:
+            text = arm.text.encode()
             size = len(text)
             if 0 in text:
                 raise Irregular
-            return (_i_s.short[size] if size < SHORT else _i_s.long)(2, size, text)
-        if type(value) is ByKindNothing:
-            return _i(3)
+            return (_3xB_s[size] if size < SHORT else _3xB_s_long)(2, text)
+        if cls is ByKindNothing:
+            return _3xB(3)
         raise Irregular
     except FAULTS:
         return walk_encode(SHAPES, "by_kind", value)
@@ -61,25 +66,25 @@ def encode_by_kind(value: ByKind) -> bytes:
 def encode_by_number(value: ByNumber) -> bytes:
     """union by_number."""
     try:
-        if type(value) is ByNumberDefault:
-            if value.which in (0, -1, 16, 17, 32):
+        arm: Any = value
+        cls = type(arm)
+        if cls is ByNumberDefault:
+            if arm.which in (0, -1, 16, 17, 32):
                 raise Irregular
-            return _i(value.which)
-        if type(value) is ByNumber0:
-            size = len(value.data)
-            if value.which not in (0, -1):
+            return _i(arm.which)
+        if cls is ByNumber0:
+            size = len(arm.data)
+            if arm.which not in (0, -1):
                 raise Irregular
-            return (_i_s_8.short[size] if size < SHORT else _i_s_8.long)(
-                value.which, size, value.data
-            )
-        if type(value) is ByNumber0x10:
-            if value.inner is None:
+            return (_i_s_8[size] if size < SHORT else _i_s_8_long)(arm.which, arm.data)
+        if cls is ByNumber0x10:
+            if arm.inner is None:
                 inner_part = ABSENT
             else:
-                inner_part = _I(1) + encode_by_kind(value.inner)
-            if value.which not in (16, 17, 32):
+                inner_part = _I(1) + encode_by_kind(arm.inner)
+            if arm.which not in (16, 17, 32):
                 raise Irregular
-            return _i(value.which) + inner_part
+            return _i(arm.which) + inner_part
         raise Irregular
     except FAULTS:
         return walk_encode(SHAPES, "by_number", value)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from itertools import repeat
+from itertools import repeat, starmap
 from struct import Struct
 
 from rpcgen.examples.filer.bindings.filer.types import (
@@ -19,8 +19,8 @@ from rpcgen.examples.filer.bindings.filer.types import (
     StatArgs,
     UploadArgs,
 )
-from rpcgen.runtime.shapes import walk_decode, walk_read, whole
-from rpcgen.runtime.xdr import BOOLS, FAULTS, ZEROS, Irregular, RecordUnpacker, members, new
+from rpcgen.runtime.reader import walk_decode, walk_read
+from rpcgen.runtime.xdr import BOOLS, FAULTS, ZEROS, Irregular, members, new, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,9 +32,11 @@ _I = Struct(">I").unpack_from
 _Q = Struct(">Q").unpack_from
 _qI = Struct(">qI").unpack_from
 _i = Struct(">i").unpack_from
-_s_1024 = RecordUnpacker("", "", 1024)
-_s_i_1024 = RecordUnpacker("", "i", 1024)
-_s_I_1024 = RecordUnpacker("", "I", 1024)
+_32s_all = Struct(">32s").unpack
+_i_all = Struct(">i").unpack
+_s_1024, _s_1024_long = record_unpacker("", "", 1024)
+_s_i_1024, _s_i_1024_long = record_unpacker("", "i", 1024)
+_s_I_1024, _s_I_1024_long = record_unpacker("", "I", 1024)
 _members_of_filer_error = members(FilerError)
 _members_of_filer_kind = members(FilerKind)
 
@@ -42,15 +44,18 @@ _members_of_filer_kind = members(FilerKind)
 def _read_each_filer_entry(wire: bytes, offset: int, count: int) -> tuple[list[FilerEntry], int]:
     if count * 24 > len(wire) - offset:
         raise Irregular
-    values = list(map(new, repeat(FilerEntry, count)))
+    values = list(starmap(new, repeat((FilerEntry,), count)))
     for value in values:
-        length, raw, pad, kind = _s_i_1024.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, kind = _s_i_1024.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_i_1024[low]
+        length, raw, pad, kind = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, kind = _s_i_1024_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         if kind == 1:
             value.details = arm = new(FilerDetailsFilerFile)
             (arm.size,) = _Q(wire, offset)
@@ -61,13 +66,16 @@ def _read_each_filer_entry(wire: bytes, offset: int, count: int) -> tuple[list[F
             offset += 4
         elif kind == 3:
             value.details = arm_3 = new(FilerDetailsFilerLink)
-            length, raw, pad = _s_1024.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_1024.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_1024[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_1024_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             arm_3.target = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         value.modified, flag = _qI(wire, offset)
@@ -93,13 +101,16 @@ def read_filer_path(data: Buffer, offset: int) -> tuple[str, int]:
     start = offset
     value: str
     try:
-        length, raw, pad = _s_1024.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_1024.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_1024[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_1024_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "filer_path", wire, start)
@@ -107,16 +118,13 @@ def read_filer_path(data: Buffer, offset: int) -> tuple[str, int]:
 
 def decode_filer_digest(data: Buffer) -> bytes:
     """typedef filer_digest that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: bytes
     try:
-        (value,) = _32s(wire, 0)
-        offset = 32
-        if offset == len(wire):
-            return value
+        (value,) = _32s_all(data)
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "filer_digest", wire)
+    value = walk_decode(SHAPES, "filer_digest", data)
     return value
 
 
@@ -156,17 +164,14 @@ def read_filer_entries(data: Buffer, offset: int) -> tuple[list[FilerEntry], int
 
 def decode_filer_error(data: Buffer) -> FilerError:
     """enum filer_error that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: FilerError
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_filer_error[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "filer_error", wire)
+    value = walk_decode(SHAPES, "filer_error", data)
     return value
 
 
@@ -186,17 +191,14 @@ def read_filer_error(data: Buffer, offset: int) -> tuple[FilerError, int]:
 
 def decode_filer_kind(data: Buffer) -> FilerKind:
     """enum filer_kind that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
     value: FilerKind
     try:
-        (the_value,) = _i(wire, 0)
-        offset = 4
+        (the_value,) = _i_all(data)
         value = _members_of_filer_kind[the_value]
-        if offset == len(wire):
-            return value
+        return value
     except FAULTS:
         pass
-    value = walk_decode(SHAPES, "filer_kind", wire)
+    value = walk_decode(SHAPES, "filer_kind", data)
     return value
 
 
@@ -237,13 +239,16 @@ def read_filer_details(data: Buffer, offset: int) -> tuple[FilerDetails, int]:
             offset += 4
         elif kind == 3:
             value = arm_3 = new(FilerDetailsFilerLink)
-            length, raw, pad = _s_1024.short[wire[offset + 3]](wire, offset)
-            if length != len(raw):
-                length, raw, pad = _s_1024.long(wire, offset)
+            low = wire[offset + 3]
+            unpack, extent = _s_1024[low]
+            length, raw, pad = unpack(wire, offset)
+            if length != low:
+                length, raw, pad = _s_1024_long(wire, offset)
+                extent = 4 + length + len(pad)
             if 0 in raw or pad > ZEROS:
                 raise Irregular
             arm_3.target = raw.decode()
-            offset += 4 + length + len(pad)
+            offset += extent
         else:
             raise Irregular
         return value, offset
@@ -262,13 +267,16 @@ def read_filer_entry(data: Buffer, offset: int) -> tuple[FilerEntry, int]:
     start = offset
     try:
         value = new(FilerEntry)
-        length, raw, pad = _s_1024.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_1024.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_1024[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_1024_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         value.details, offset = read_filer_details(wire, offset)
         value.modified, flag = _qI(wire, offset)
         offset += 12
@@ -295,13 +303,16 @@ def read_filer_change(data: Buffer, offset: int) -> tuple[FilerChange, int]:
     start = offset
     try:
         value = new(FilerChange)
-        length, raw, pad, flag = _s_I_1024.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, flag = _s_I_1024.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_1024[low]
+        length, raw, pad, flag = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, flag = _s_I_1024_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         if flag == 0:
             value.entry = None
         elif flag == 1:
@@ -324,13 +335,16 @@ def read_stat_args(data: Buffer, offset: int) -> tuple[StatArgs, int]:
     start = offset
     try:
         value = new(StatArgs)
-        length, raw, pad, digest = _s_I_1024.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, digest = _s_I_1024.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_1024[low]
+        length, raw, pad, digest = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, digest = _s_I_1024_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         value.digest = BOOLS[digest]
         return value, offset
     except FAULTS:
@@ -348,20 +362,26 @@ def read_rename_args(data: Buffer, offset: int) -> tuple[RenameArgs, int]:
     start = offset
     try:
         value = new(RenameArgs)
-        length, raw, pad = _s_1024.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_1024.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_1024[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_1024_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 4 + length + len(pad)
-        length, raw, pad = _s_1024.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad = _s_1024.long(wire, offset)
+        offset += extent
+        low = wire[offset + 3]
+        unpack, extent = _s_1024[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_1024_long(wire, offset)
+            extent = 4 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.new_path = raw.decode()
-        offset += 4 + length + len(pad)
+        offset += extent
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "RENAME_args", wire, start)
@@ -378,13 +398,16 @@ def read_upload_args(data: Buffer, offset: int) -> tuple[UploadArgs, int]:
     start = offset
     try:
         value = new(UploadArgs)
-        length, raw, pad, overwrite = _s_I_1024.short[wire[offset + 3]](wire, offset)
-        if length != len(raw):
-            length, raw, pad, overwrite = _s_I_1024.long(wire, offset)
+        low = wire[offset + 3]
+        unpack, extent = _s_I_1024[low]
+        length, raw, pad, overwrite = unpack(wire, offset)
+        if length != low:
+            length, raw, pad, overwrite = _s_I_1024_long(wire, offset)
+            extent = 8 + length + len(pad)
         if 0 in raw or pad > ZEROS:
             raise Irregular
         value.path = raw.decode()
-        offset += 8 + length + len(pad)
+        offset += extent
         value.overwrite = BOOLS[overwrite]
         return value, offset
     except FAULTS:

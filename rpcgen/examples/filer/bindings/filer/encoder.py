@@ -19,11 +19,13 @@ from rpcgen.examples.filer.bindings.filer.types import (
     UploadArgs,
 )
 from rpcgen.runtime.limits import SHORT
-from rpcgen.runtime.shapes import walk_encode
-from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, RecordPacker
+from rpcgen.runtime.writer import walk_encode
+from rpcgen.runtime.xdr import ABSENT, FAULTS, Irregular, record_packer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from rpcgen.examples.filer.bindings.filer.types import FilerDetails
 
 _32s = Struct(">32s").pack
@@ -31,11 +33,11 @@ _I32s = Struct(">I32s").pack
 _q = Struct(">q").pack
 _I = Struct(">I").pack
 _i = Struct(">i").pack
-_iQ = Struct(">iQ").pack
-_iI = Struct(">iI").pack
-_s_1024 = RecordPacker("", "", 1024)
-_i_s_1024 = RecordPacker("i", "", 1024)
-_s_I_1024 = RecordPacker("", "I", 1024)
+_3xBQ = Struct(">3xBQ").pack
+_3xBI = Struct(">3xBI").pack
+_s_1024, _s_1024_long = record_packer("", "", 1024)
+_3xB_s_1024, _3xB_s_1024_long = record_packer("3xB", "", 1024)
+_s_I_1024, _s_I_1024_long = record_packer("", "I", 1024)
 
 
 def _encode_each_filer_entry(values: list[FilerEntry]) -> bytes:
@@ -54,7 +56,7 @@ def _encode_each_filer_entry(values: list[FilerEntry]) -> bytes:
         parts.append(
             b"".join(
                 (
-                    (_s_1024.short[size] if size < SHORT else _s_1024.long)(size, text),
+                    (_s_1024[size] if size < SHORT else _s_1024_long)(text),
                     encode_filer_details(value.details),
                     _q(value.modified),
                     digest_part,
@@ -71,7 +73,7 @@ def encode_filer_path(value: str) -> bytes:
         size = len(text)
         if 0 in text:
             raise Irregular
-        return (_s_1024.short[size] if size < SHORT else _s_1024.long)(size, text)
+        return (_s_1024[size] if size < SHORT else _s_1024_long)(text)
     except FAULTS:
         return walk_encode(SHAPES, "filer_path", value)
 
@@ -119,16 +121,18 @@ def encode_filer_kind(value: FilerKind) -> bytes:
 def encode_filer_details(value: FilerDetails) -> bytes:
     """union filer_details."""
     try:
-        if type(value) is FilerDetailsFilerFile:
-            return _iQ(1, value.size)
-        if type(value) is FilerDetailsFilerFolder:
-            return _iI(2, value.entries)
-        if type(value) is FilerDetailsFilerLink:
-            text = value.target.encode()
+        arm: Any = value
+        cls = type(arm)
+        if cls is FilerDetailsFilerFile:
+            return _3xBQ(1, arm.size)
+        if cls is FilerDetailsFilerFolder:
+            return _3xBI(2, arm.entries)
+        if cls is FilerDetailsFilerLink:
+            text = arm.target.encode()
             size = len(text)
             if 0 in text:
                 raise Irregular
-            return (_i_s_1024.short[size] if size < SHORT else _i_s_1024.long)(3, size, text)
+            return (_3xB_s_1024[size] if size < SHORT else _3xB_s_1024_long)(3, text)
         raise Irregular
     except FAULTS:
         return walk_encode(SHAPES, "filer_details", value)
@@ -149,7 +153,7 @@ def encode_filer_entry(value: FilerEntry) -> bytes:
             raise Irregular
         return b"".join(
             (
-                (_s_1024.short[size] if size < SHORT else _s_1024.long)(size, text),
+                (_s_1024[size] if size < SHORT else _s_1024_long)(text),
                 encode_filer_details(value.details),
                 _q(value.modified),
                 digest_part,
@@ -170,7 +174,7 @@ def encode_filer_change(value: FilerChange) -> bytes:
             entry_part = _I(1) + encode_filer_entry(value.entry)
         if type(value) is not FilerChange or 0 in text:
             raise Irregular
-        return (_s_1024.short[size] if size < SHORT else _s_1024.long)(size, text) + entry_part
+        return (_s_1024[size] if size < SHORT else _s_1024_long)(text) + entry_part
     except FAULTS:
         return walk_encode(SHAPES, "filer_change", value)
 
@@ -182,7 +186,7 @@ def encode_stat_args(value: StatArgs) -> bytes:
         size = len(text)
         if type(value) is not StatArgs or 0 in text or value.digest.__class__ is not bool:
             raise Irregular
-        return (_s_I_1024.short[size] if size < SHORT else _s_I_1024.long)(size, text, value.digest)
+        return (_s_I_1024[size] if size < SHORT else _s_I_1024_long)(text, value.digest)
     except FAULTS:
         return walk_encode(SHAPES, "STAT_args", value)
 
@@ -196,9 +200,9 @@ def encode_rename_args(value: RenameArgs) -> bytes:
         size_2 = len(text_2)
         if type(value) is not RenameArgs or 0 in text or 0 in text_2:
             raise Irregular
-        return (_s_1024.short[size] if size < SHORT else _s_1024.long)(size, text) + (
-            _s_1024.short[size_2] if size_2 < SHORT else _s_1024.long
-        )(size_2, text_2)
+        return (_s_1024[size] if size < SHORT else _s_1024_long)(text) + (
+            _s_1024[size_2] if size_2 < SHORT else _s_1024_long
+        )(text_2)
     except FAULTS:
         return walk_encode(SHAPES, "RENAME_args", value)
 
@@ -210,8 +214,6 @@ def encode_upload_args(value: UploadArgs) -> bytes:
         size = len(text)
         if type(value) is not UploadArgs or 0 in text or value.overwrite.__class__ is not bool:
             raise Irregular
-        return (_s_I_1024.short[size] if size < SHORT else _s_I_1024.long)(
-            size, text, value.overwrite
-        )
+        return (_s_I_1024[size] if size < SHORT else _s_I_1024_long)(text, value.overwrite)
     except FAULTS:
         return walk_encode(SHAPES, "UPLOAD_args", value)
