@@ -1,22 +1,34 @@
-"""How each type is decoded: the steps that the decoder template writes out.
-
-Fields are cut into runs. All fixed-size fields of a run, and the length word of what
-follows them, are one call of a precompiled layout; an item of variable length takes the
-fixed fields on both sides along. A step holds the expressions it needs; the template holds
-the statements.
-"""
+"""How each type is decoded: from the model to the steps that the decoder template writes out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar, TypeAlias, TypeGuard
+from typing import TypeGuard
 
+from rpcgen.emit.decode_fusion import Fusion
+from rpcgen.emit.decode_steps import (
+    Blob,
+    Branch,
+    Branches,
+    Chain,
+    Check,
+    Decoder,
+    EachDecoder,
+    Fixed,
+    Item,
+    Loop,
+    Make,
+    Maybe,
+    Record,
+    Run,
+    Statement,
+    Step,
+)
 from rpcgen.emit.facts import Facts, is_link, links
 from rpcgen.emit.hints import Hints
-from rpcgen.emit.layouts import Layouts
 from rpcgen.emit.naming import Naming
 from rpcgen.emit.scopes import unique
+from rpcgen.emit.uses import Uses
 from rpcgen.model.types import (
     UNBOUNDED,
     Arm,
@@ -36,190 +48,9 @@ from rpcgen.model.types import (
     resolve,
 )
 
-SOURCES = {
-    "MAX_DEPTH": "rpcgen.runtime.limits",
-    "MAX_EMPTY_ELEMENTS": "rpcgen.runtime.limits",
-    "walk_decode": "rpcgen.runtime.reader",
-    "Struct": "struct",
-    "unpack_from": "struct",
-    "repeat": "itertools",
-    "starmap": "itertools",
-}
-"""Where a name comes from that is not of ``rpcgen.runtime.xdr``."""
-
-# Items: what a value is made of on the wire, one after the other, before fusion.
-
-
-@dataclass(slots=True)
-class Fixed:
-    """A field of fixed size: its code, where it goes, and what must be done or hold then."""
-
-    code: str
-    size: int
-    target: str
-    after: list[Step] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Blob:
-    """A string or variable-length opaque."""
-
-    target: str
-    text: bool
-    maximum: int
-
-
-# Steps: what is written.
-
-
-@dataclass(slots=True)
-class Statement:
-    """One line of Python."""
-
-    kind: ClassVar[str] = "statement"
-    text: str
-
-
-@dataclass(slots=True)
-class Make(Statement):
-    """A new object; it may stand before fields that were declared earlier."""
-
-
-@dataclass(slots=True)
-class Check:
-    """A condition under which the straight line gives up."""
-
-    kind: ClassVar[str] = "check"
-    condition: str
-
-
-@dataclass(slots=True)
-class Run:
-    """Fixed-size fields, one call; ``exact`` is the layout for a buffer with nothing else in it."""
-
-    kind: ClassVar[str] = "run"
-    targets: str
-    layout: str
-    size: int
-    codes: list[str]
-    exact: str = ""
-
-
-@dataclass(slots=True)
-class Record:
-    """Fixed-size fields, an item of variable length, fixed-size fields: one call.
-
-    ``skip`` is the offset of the last byte of the length word, ``size`` what the record
-    takes beside the padded item.
-    """
-
-    kind: ClassVar[str] = "record"
-    targets: str
-    layout: str
-    skip: int
-    size: int
-    target: str
-    text: bool
-
-
-@dataclass(slots=True)
-class Maybe:
-    """An optional whose flag has been read into ``flag``."""
-
-    kind: ClassVar[str] = "maybe"
-    flag: str
-    target: str
-    body: list[Step]
-
-
-@dataclass(slots=True)
-class Loop:
-    """A list whose count is known, element by element."""
-
-    kind: ClassVar[str] = "loop"
-    target: str
-    items: str
-    item: str
-    annotation: str
-    count: str
-    body: list[Step]
-
-
-@dataclass(slots=True)
-class Branch:
-    """One arm of a union."""
-
-    condition: str
-    body: list[Step]
-
-
-@dataclass(slots=True)
-class Branches:
-    """The arms of a union whose discriminant has been read."""
-
-    kind: ClassVar[str] = "branches"
-    branches: list[Branch]
-    exhaustive: bool
-
-
-Item: TypeAlias = "Fixed | Blob | Step"
-Step: TypeAlias = "Statement | Check | Run | Record | Maybe | Loop | Branches"
-
-
-@dataclass(slots=True)
-class Decoder:
-    """The decoder of one definition.
-
-    ``flat``: steps without a loop or call, written out in ``decode_`` as well as in ``read_``.
-    ``linked``: a union that continues with itself, arm by arm.
-    """
-
-    name: str
-    x_name: str
-    word: str
-    annotation: str
-    steps: list[Step]
-    flat: bool
-    recursive: bool
-    chain: Chain | None = None
-    linked: bool = False
-
-    @property
-    def first(self) -> Step | None:
-        """The first step that reads."""
-        return next((step for step in self.steps if step.kind in {"run", "record"}), None)
-
-    @property
-    def exact(self) -> bool:
-        """Whether ``decode_`` is one call that takes a buffer of the right size only."""
-        return isinstance(self.first, Run) and bool(self.first.exact)
-
-
-@dataclass(slots=True)
-class Chain:
-    """What the loop over a linked list needs beside the steps of one entry."""
-
-    cls: str
-    link: str
-
-
-@dataclass(slots=True)
-class EachDecoder:
-    """A private function that reads ``count`` elements of one type.
-
-    ``cls`` is set where all elements are of one class and can be made at once.
-    """
-
-    name: str
-    x_name: str
-    annotation: str
-    cls: str
-    least: int
-    steps: list[Step]
-
 
 class Decoding:
-    """The decoders of one module, and the layouts, classes and functions they use."""
+    """The decoders of one module, and what they use."""
 
     def __init__(
         self, naming: Naming, facts: Facts, hints: Hints, payloads: Container[TypeDefinition]
@@ -231,31 +62,15 @@ class Decoding:
         self._locals: dict[str, int] = {}
         self._knows_depth = False
         self._each: dict[TypeDefinition, EachDecoder] = {}
-        self.layouts = Layouts()
-        self.classes: set[tuple[str, str]] = set()
-        """(stem, class) of every class named at run time."""
-        self.functions: set[tuple[str, str]] = set()
-        """(stem, function) of every codec of another module that is called."""
         self.enums: dict[str, str] = {}
         """Class to the table of its members."""
-        self.uses: set[tuple[str, str]] = {
-            ("rpcgen.runtime.xdr", "FAULTS"),
-            ("rpcgen.runtime.reader", "walk_read"),
-        }
-        """(module, name) of what is imported besides."""
+        self.uses = Uses(naming, "FAULTS", "walk_read")
+        self._fuse = Fusion(self.uses).fuse
 
     @property
     def each(self) -> list[EachDecoder]:
         """The functions for elements of lists, in the order of first use."""
         return list(self._each.values())
-
-    def _noted(self, steps: Sequence[Step]) -> None:
-        """Note what the template writes for the steps themselves."""
-        for step in steps:
-            if isinstance(step, Make):
-                self._use("new")
-            elif step.kind in {"check", "record", "maybe", "branches"}:
-                self._use("Irregular")
 
     def decoder(self, definition: TypeDefinition, word: str) -> Decoder:
         """The decoder of one definition; ``word`` is how the ``.x`` file calls its kind."""
@@ -267,18 +82,18 @@ class Decoding:
                 steps, chain = self._chain(definition)
             case Struct():
                 steps = self._made("value", definition)
-                self._use("new")
+                self.uses.name("new")
             case Union():
                 steps = self._fuse(self._union("value", definition))
             case _:
                 steps = self._fuse(self._items("value", self._target_of(definition)))
         flat = chain is None and self._is_flat(definition, steps)
-        self._use("walk_decode" if flat else "whole")
+        self.uses.name("walk_decode" if flat else "whole")
         if flat:
             self._fill(steps)
         if definition in self._facts.recursive:
-            self._use("MAX_DEPTH")
-            self._use("Irregular")
+            self.uses.name("MAX_DEPTH")
+            self.uses.name("Irregular")
         return Decoder(
             name=self._naming.function(definition),
             x_name=definition.name,
@@ -314,7 +129,7 @@ class Decoding:
         """Give the only call, where it has fixed fields only, a layout for the whole buffer."""
         match [step for step in steps if isinstance(step, Run | Record)]:
             case [Run() as run]:
-                run.exact = self.layouts.filling(run.codes)
+                run.exact = self.uses.layouts.filling(run.codes)
 
     # Structs
 
@@ -326,15 +141,15 @@ class Decoding:
         ]
 
     def _new(self, target: str, definition: Struct) -> Make:
-        return Make(f"{target} = new({self._class(definition, self._naming.type(definition))})")
+        return Make(f"{target} = new({self.uses.cls(definition)})")
 
     def _chain(self, definition: Struct) -> tuple[list[Step], Chain]:
         *fields, link = definition.fields
         items = self._fields("value", definition, fields)
         steps = self._fuse([*items, self._word("present")])
-        self._use("new")
-        self._use("Irregular")
-        name = self._class(definition, self._naming.type(definition))
+        self.uses.name("new")
+        self.uses.name("Irregular")
+        name = self.uses.cls(definition)
         return steps, Chain(name, self._naming.field(definition, link))
 
     def _fields(
@@ -391,7 +206,7 @@ class Decoding:
 
     def _primitive(self, target: str, type_: Primitive) -> Fixed:
         if type_.name == "bool":
-            self._use("BOOLS")
+            self.uses.name("BOOLS")
             raw = self._local(target.rpartition(".")[2])
             return Fixed("I", 4, raw, [Statement(f"{target} = BOOLS[{raw}]")])
         item = Fixed(type_.code, type_.size, target)
@@ -405,7 +220,7 @@ class Decoding:
             return
         pad = self._local("pad")
         yield Fixed(f"{length}s", length, target)
-        self._use("ZEROS")
+        self.uses.name("ZEROS")
         yield Fixed(f"{-length % 4}s", -length % 4, pad, [Check(f"{pad} > ZEROS")])
 
     def _enum(self, target: str, definition: Enum) -> Fixed:
@@ -415,7 +230,7 @@ class Decoding:
         return Fixed("i", 4, raw, [Statement(f"{target} = {value}")])
 
     def _characters(self, target: str, type_: CharArray) -> Iterable[Item]:
-        self._use("unpack_chars")
+        self.uses.name("unpack_chars")
         count = str(type_.length)
         if not type_.fixed:
             count = self._local("count")
@@ -428,9 +243,7 @@ class Decoding:
         yield Statement(f"offset += {_product('4', count)}")
 
     def _call(self, target: str, definition: TypeDefinition) -> Statement:
-        function = f"read_{self._naming.function(definition)}"
-        if not self._naming.is_local(definition):
-            self.functions.add((definition.module, function))
+        function = self.uses.codec("read", definition)
         return Statement(f"{target}, offset = {function}(wire, offset{self._depth(definition)})")
 
     def _depth(self, definition: TypeDefinition) -> str:
@@ -454,7 +267,7 @@ class Decoding:
 
     def _numbers(self, target: str, type_: Primitive, count: str) -> Iterable[Item]:
         if type_.name == "bool":
-            self._use("BOOLS")
+            self.uses.name("BOOLS")
             yield from self._bulk(target, "I", 4, count, "[BOOLS[one] for one in {}]")
             return
         yield from self._bulk(target, type_.code, type_.size, count, "list({})")
@@ -468,7 +281,7 @@ class Decoding:
 
     def _bulk(self, target: str, code: str, size: int, count: str, wanted: str) -> Iterable[Item]:
         """``count`` numbers in one call; the check comes before anything is allocated."""
-        self._use("unpack_from")
+        self.uses.name("unpack_from")
         yield Check(f"len(wire) - offset < {_product(str(size), count)}")
         form = f'">{count}{code}"' if count.isdigit() else f'f">{{{count}}}{code}"'
         unpacked = f"unpack_from({form}, wire, offset)"
@@ -478,7 +291,7 @@ class Decoding:
     def _loop(self, target: str, element: Type, count: str) -> Iterable[Item]:
         least = self._facts.smallest(element)
         if least or not count.isdigit():
-            yield Check(_too_many(count, least, self._use))
+            yield Check(_too_many(count, least, self.uses.name))
         items, item = self._local("items"), self._local("item")
         annotation = self._hints.of(element)
         body = self._fuse(self._items(item, element))
@@ -496,7 +309,7 @@ class Decoding:
             if struct.chain:
                 steps: list[Step] = [self._call("value", struct)]
             else:
-                cls = self._class(struct, self._naming.type(struct))
+                cls = self.uses.cls(struct)
                 steps = self._fuse(self._inlined_fields("value", struct))
         elif isinstance(resolved, Named) and isinstance(resolved.definition, Union):
             if self._in_place(resolved.definition):
@@ -506,13 +319,13 @@ class Decoding:
         else:
             steps = self._fuse(self._items("value", resolved))
         self._locals, self._knows_depth = outer
-        self._use("Irregular")
+        self.uses.name("Irregular")
         if cls:
-            self._use("starmap")
-            self._use("repeat")
-            self._use("new")
+            self.uses.name("starmap")
+            self.uses.name("repeat")
+            self.uses.name("new")
         if not self._facts.smallest(Named(definition)):
-            self._use("MAX_EMPTY_ELEMENTS")
+            self.uses.name("MAX_EMPTY_ELEMENTS")
         self._each[definition] = EachDecoder(
             name=f"_read_each_{self._naming.function(definition)}",
             x_name=definition.name,
@@ -551,7 +364,7 @@ class Decoding:
         yield Branches(branches, exhaustive=bool(arms) and arms[-1].is_default)
 
     def _branch(self, target: str, union: Union, arm: Arm, raw: str) -> Branch:
-        cls = self._class(union, self._naming.arm(union, arm))
+        cls = self.uses.cls(union, self._naming.arm(union, arm))
         name = self._naming.discriminant(union) if len(arm.labels) != 1 else ""
         if not name and not arm.field:
             return Branch(_condition(raw, arm), self._fuse([Make(f"{target} = new({cls})")]))
@@ -573,7 +386,7 @@ class Decoding:
     def _discriminant(self, union: Union, raw: str) -> str:
         match resolve(union.discriminant.type):
             case Primitive(name="bool"):
-                self._use("BOOLS")
+                self.uses.name("BOOLS")
                 return f"BOOLS[{raw}]"
             case Named(definition=Enum() as enum):
                 table = self._members(enum)
@@ -581,74 +394,15 @@ class Decoding:
             case _:
                 return raw
 
-    # Fusion
-
-    def _fuse(self, items: Iterable[Item]) -> list[Step]:
-        """Items as steps: consecutive fixed fields as one run, blobs with the fields around them."""
-        steps: list[Step] = []
-        pending: list[Fixed] = []
-        blob: tuple[list[Fixed], Blob] | None = None
-        for item in items:
-            match item:
-                case Fixed():
-                    pending.append(item)
-                case Blob():
-                    if blob:
-                        steps += self._record(*blob, [])
-                    blob, pending = (pending, item), []
-                case Make():
-                    steps.append(item)
-                case _:
-                    steps += self._flush(blob, pending)
-                    blob, pending = None, []
-                    steps.append(item)
-        steps += self._flush(blob, pending)
-        self._noted(steps)
-        return steps
-
-    def _flush(self, blob: tuple[list[Fixed], Blob] | None, pending: list[Fixed]) -> list[Step]:
-        if blob:
-            return self._record(*blob, pending)
-        return self._run(pending) if pending else []
-
-    def _run(self, fields: Sequence[Fixed]) -> list[Step]:
-        targets = ", ".join(one.target for one in fields)
-        if len(fields) == 1:
-            targets = f"({targets},)"
-        codes = [one.code for one in fields]
-        self._use("Struct")
-        size = sum(one.size for one in fields)
-        return [Run(targets, self.layouts.run(codes), size, codes), *_after(fields)]
-
-    def _record(self, before: Sequence[Fixed], blob: Blob, after: Sequence[Fixed]) -> list[Step]:
-        layout = self.layouts.record(
-            [one.code for one in before], [one.code for one in after], blob.maximum
-        )
-        targets = [one.target for one in before] + ["length", "raw", "pad"]
-        targets += [one.target for one in after]
-        head = sum(one.size for one in before)
-        size = head + 4 + sum(one.size for one in after)
-        record = Record(", ".join(targets), layout, head + 3, size, blob.target, blob.text)
-        self._use("ZEROS")
-        self._use("record_unpacker")
-        return [record, *_after([*before, *after])]
-
     # Names
-
-    def _use(self, name: str) -> None:
-        self.uses.add((SOURCES.get(name, "rpcgen.runtime.xdr"), name))
 
     def _local(self, wanted: str) -> str:
         """A local variable that no other of the function has."""
         return unique(wanted, self._locals)
 
-    def _class(self, definition: TypeDefinition, name: str) -> str:
-        self.classes.add((definition.module, name))
-        return name
-
     def _members(self, enum: Enum) -> str:
-        cls = self._class(enum, self._naming.type(enum))
-        self._use("members")
+        self.uses.name("members")
+        cls = self.uses.cls(enum)
         return self.enums.setdefault(cls, f"_members_of_{self._naming.function(enum)}")
 
 
@@ -666,15 +420,6 @@ def _outside(type_: Primitive, value: str) -> str:
     if not type_.minimum:
         return f"{value} > {type_.maximum}"
     return f"not {type_.minimum} <= {value} <= {type_.maximum}"
-
-
-def _after(fields: Iterable[Fixed]) -> Iterable[Step]:
-    """What is done with fields once they are there: statements, then all checks as one."""
-    steps = [step for one in fields for step in one.after]
-    conditions = [step.condition for step in steps if isinstance(step, Check)]
-    yield from (step for step in steps if not isinstance(step, Check))
-    if conditions:
-        yield Check(" or ".join(conditions))
 
 
 def _product(size: str, count: str) -> str:

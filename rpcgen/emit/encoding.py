@@ -1,4 +1,4 @@
-"""How each type is encoded: the steps that the encoder template writes out.
+"""How each type is encoded: from the model to the steps that the encoder template writes out.
 
 The mirror of ``decoding``. A function first names what it needs, then checks what ``struct``
 would let pass, then packs each run of fields in one call and joins the parts.
@@ -7,14 +7,29 @@ would let pass, then packs each run of fields in one call and joins the parts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar, TypeAlias
 
+from rpcgen.emit.encode_fusion import Fusion, merged
+from rpcgen.emit.encode_steps import (
+    ArmBlock,
+    Arms,
+    Blob,
+    Block,
+    Check,
+    EachEncoder,
+    Encoder,
+    Fixed,
+    Item,
+    Loop,
+    Maybe,
+    Part,
+    Statement,
+    Step,
+)
 from rpcgen.emit.facts import Facts, is_link, links
 from rpcgen.emit.hints import Hints
-from rpcgen.emit.layouts import Layouts
 from rpcgen.emit.naming import Naming
 from rpcgen.emit.scopes import unique
+from rpcgen.emit.uses import Uses
 from rpcgen.model.types import (
     UNBOUNDED,
     Arm,
@@ -34,147 +49,12 @@ from rpcgen.model.types import (
     resolve,
 )
 
-SOURCES = {
-    "MAX_DEPTH": "rpcgen.runtime.limits",
-    "MAX_UNCHECKED_LINKS": "rpcgen.runtime.limits",
-    "SHORT": "rpcgen.runtime.limits",
-    "Struct": "struct",
-    "pack": "struct",
-}
-"""Where a name comes from that is not of ``rpcgen.runtime.xdr``."""
-
 NARROW = {"unsigned short": "2xH", "unsigned char": "3xB"}
 """Codes that check the range and write the zeros above: the four bytes that the wire wants."""
 
-# Items: what a value is made of on the wire, one after the other, before fusion.
-
-
-@dataclass(slots=True)
-class Fixed:
-    """A field of fixed size: its code and the expression packed."""
-
-    code: str
-    value: str
-
-
-@dataclass(slots=True)
-class Blob:
-    """Bytes of variable length in the local ``raw``; ``length`` is the local that has their number."""
-
-    raw: str
-    length: str
-    maximum: int
-
-
-@dataclass(slots=True)
-class Part:
-    """An expression that is encoded already."""
-
-    value: str
-
-
-# Steps: what is written before the parts are packed.
-
-
-@dataclass(slots=True)
-class Statement:
-    """One line of Python."""
-
-    kind: ClassVar[str] = "statement"
-    text: str
-
-
-@dataclass(slots=True)
-class Check:
-    """A condition under which the straight line gives up."""
-
-    kind: ClassVar[str] = "check"
-    condition: str
-
-
-@dataclass(slots=True)
-class Maybe:
-    """An optional, encoded into the local ``target``."""
-
-    kind: ClassVar[str] = "maybe"
-    value: str
-    target: str
-    body: Block
-
-
-@dataclass(slots=True)
-class Loop:
-    """A list, encoded element by element into the local ``target``."""
-
-    kind: ClassVar[str] = "loop"
-    values: str
-    item: str
-    target: str
-    body: Block
-
-
-@dataclass(slots=True)
-class Block:
-    """Steps, then the parts whose concatenation is the value; or one block for each arm of a union."""
-
-    steps: list[Step]
-    parts: list[str]
-    arms: list[ArmBlock] = field(default_factory=list)
-    subject: str = ""
-
-    @property
-    def result(self) -> str:
-        """The parts as one expression."""
-        if len(self.parts) > 2:
-            return f'b"".join(({", ".join(self.parts)}))'
-        return " + ".join(self.parts) or 'b""'
-
-
-@dataclass(slots=True)
-class ArmBlock:
-    """What is written for one class of a union."""
-
-    cls: str
-    body: Block
-
-
-Item: TypeAlias = "Fixed | Blob | Part | Step | Arms"
-Step: TypeAlias = "Statement | Check | Maybe | Loop"
-
-
-@dataclass(slots=True)
-class Arms:
-    """A union in place at the end of its owner: what stands before it is packed with each arm."""
-
-    value: str
-    union: Union
-
-
-@dataclass(slots=True)
-class Encoder:
-    """The encoder of one definition; ``link`` is where a linked list goes on."""
-
-    name: str
-    x_name: str
-    word: str
-    hint: str
-    body: Block
-    recursive: bool
-    link: str = ""
-
-
-@dataclass(slots=True)
-class EachEncoder:
-    """A private function that encodes the elements of a list of one type."""
-
-    name: str
-    x_name: str
-    hint: str
-    body: Block
-
 
 class Encoding:
-    """The encoders of one module, and the layouts, classes and functions they use."""
+    """The encoders of one module, and what they use."""
 
     def __init__(self, naming: Naming, facts: Facts, hints: Hints) -> None:
         self._naming = naming
@@ -183,18 +63,10 @@ class Encoding:
         self._locals: dict[str, int] = {}
         self._knows_depth = False
         self._each: dict[TypeDefinition, EachEncoder] = {}
-        self.layouts = Layouts()
+        self.uses = Uses(naming, "FAULTS", "walk_encode")
+        self._fusion = Fusion(self.uses)
         self.untyped = False
         """Whether a local is of type Any."""
-        self.classes: set[tuple[str, str]] = set()
-        """(stem, class) of every class named at run time."""
-        self.functions: set[tuple[str, str]] = set()
-        """(stem, function) of every codec of another module that is called."""
-        self.uses: set[tuple[str, str]] = {
-            ("rpcgen.runtime.xdr", "FAULTS"),
-            ("rpcgen.runtime.writer", "walk_encode"),
-        }
-        """(module, name) of what is imported besides."""
 
     @property
     def each(self) -> list[EachEncoder]:
@@ -220,11 +92,11 @@ class Encoding:
         else:
             items = self._items("value", resolve(Named(definition)))
         if link:
-            self._use("MAX_UNCHECKED_LINKS")
-            self._use("Irregular")
+            self.uses.name("MAX_UNCHECKED_LINKS")
+            self.uses.name("Irregular")
         if definition in self._facts.recursive:
-            self._use("MAX_DEPTH")
-            self._use("Irregular")
+            self.uses.name("MAX_DEPTH")
+            self.uses.name("Irregular")
         return Encoder(
             name=self._naming.function(definition),
             x_name=definition.name,
@@ -241,7 +113,7 @@ class Encoding:
         self, value: str, definition: Struct, fields: Sequence[Field], *, last: bool = True
     ) -> Iterable[Item]:
         """The fields of a struct; a union that is the last of all is taken in place."""
-        cls = self._class(definition, self._naming.type(definition))
+        cls = self.uses.cls(definition)
         yield Check(f"type({value}) is not {cls}")
         for number, one in enumerate(fields, 1):
             path = f"{value}.{self._naming.field(definition, one)}"
@@ -285,7 +157,7 @@ class Encoding:
         match type_.definition:
             case Enum() as enum:
                 if not enum.open:
-                    cls = self._class(enum, self._naming.type(enum))
+                    cls = self.uses.cls(enum)
                     yield Check(f"type({value}) is not {cls}")
                 yield Fixed("i", value)
             case Struct() as struct if self._facts.inlines(type_):
@@ -313,11 +185,11 @@ class Encoding:
     def _blob(self, raw: str, maximum: int) -> Iterable[Item]:
         length = self._local("size")
         yield Statement(f"{length} = len({raw})")
-        self._use("SHORT")
+        self.uses.name("SHORT")
         yield Blob(raw, length, maximum)
 
     def _characters(self, value: str, type_: CharArray) -> Iterable[Item]:
-        self._use("pack_chars")
+        self.uses.name("pack_chars")
         yield from self._counted(value, type_)
         yield Part(f"pack_chars({value}, {type_.signed})")
 
@@ -342,9 +214,7 @@ class Encoding:
         yield Part(target)
 
     def _call(self, value: str, definition: TypeDefinition) -> Part:
-        function = f"encode_{self._naming.function(definition)}"
-        if not self._naming.is_local(definition):
-            self.functions.add((definition.module, function))
+        function = self.uses.codec("encode", definition)
         depth = ""
         if definition in self._facts.recursive:
             depth = ", depth + 1" if self._knows_depth else ", 1"
@@ -359,7 +229,7 @@ class Encoding:
         elif isinstance(resolved, Named) and isinstance(resolved.definition, Enum):
             enum = resolved.definition
             if not enum.open:
-                cls = self._class(enum, self._naming.type(enum))
+                cls = self.uses.cls(enum)
                 yield Check(f"any(type(one) is not {cls} for one in {values})")
             yield self._bulk(values, "i")
         elif isinstance(element, Named) and not self._facts.is_recursive(resolved):
@@ -378,7 +248,7 @@ class Encoding:
         yield self._bulk(values, type_.code)
 
     def _bulk(self, values: str, code: str) -> Part:
-        self._use("pack")
+        self.uses.name("pack")
         return Part(f'pack(f">{{len({values})}}{code}", *{values})')
 
     def _each_function(self, definition: TypeDefinition) -> EachEncoder:
@@ -419,12 +289,12 @@ class Encoding:
 
     def _arms(self, before: Sequence[Item], arms: Arms) -> Block:
         """One block for each arm, with what stands before the union packed along."""
-        self._use("Irregular")
+        self.uses.name("Irregular")
         blocks = []
         for arm in arms.union.arms:
             outer = dict(self._locals)
             items = [*before, *self._arm(arms.value, arms.union, arm)]
-            cls = self._class(arms.union, self._naming.arm(arms.union, arm))
+            cls = self.uses.cls(arms.union, self._naming.arm(arms.union, arm))
             blocks.append(ArmBlock(cls, self._fuse(items)))
             self._locals = outer
         return Block([], [], blocks, arms.value)
@@ -468,73 +338,14 @@ class Encoding:
                     packed.append(item)
                 case Arms():
                     block = self._arms(packed, item)
-                    return Block(_merged(steps), [], block.arms, item.value)
+                    return Block(merged(steps), [], block.arms, item.value)
                 case _:
                     steps.append(item)
-                    self._use({"check": "Irregular", "maybe": "ABSENT"}.get(item.kind, "FAULTS"))
-        return Block(_merged(steps), self._parts(packed))
-
-    def _parts(self, packed: Sequence[Fixed | Blob | Part]) -> list[str]:
-        parts: list[str] = []
-        before: list[Fixed] = []
-        blob: Blob | None = None
-        pending: list[Fixed] = []
-        for item in packed:
-            match item:
-                case Fixed():
-                    pending.append(item)
-                case Blob():
-                    if blob:
-                        parts.append(self._record(before, blob, []))
-                    before, blob, pending = pending, item, []
-                case Part():
-                    parts += self._flush(before, blob, pending)
-                    before, blob, pending = [], None, []
-                    parts.append(item.value)
-        return parts + self._flush(before, blob, pending)
-
-    def _flush(
-        self, before: Sequence[Fixed], blob: Blob | None, pending: Sequence[Fixed]
-    ) -> list[str]:
-        if blob:
-            return [self._record(before, blob, pending)]
-        if not pending:
-            return []
-        layout = self.layouts.run([one.code for one in pending])
-        self._use("Struct")
-        return [f"{layout}({_values(pending)})"]
-
-    def _record(self, before: Sequence[Fixed], blob: Blob, after: Sequence[Fixed]) -> str:
-        layout = self.layouts.record(
-            [one.code for one in before], [one.code for one in after], blob.maximum
-        )
-        self._use("record_packer")
-        values = [_values(before), blob.raw, _values(after)]
-        function = f"({layout}[{blob.length}] if {blob.length} < SHORT else {layout}_long)"
-        return f"{function}({', '.join(filter(None, values))})"
-
-    # Names
-
-    def _use(self, name: str) -> None:
-        self.uses.add((SOURCES.get(name, "rpcgen.runtime.xdr"), name))
+                    self.uses.name(
+                        {"check": "Irregular", "maybe": "ABSENT"}.get(item.kind, "FAULTS")
+                    )
+        return Block(merged(steps), self._fusion.parts(packed))
 
     def _local(self, wanted: str) -> str:
         """A local variable that no other of the function has."""
         return unique(wanted, self._locals)
-
-    def _class(self, definition: TypeDefinition, name: str) -> str:
-        self.classes.add((definition.module, name))
-        return name
-
-
-def _values(fields: Sequence[Fixed]) -> str:
-    return ", ".join(one.value for one in fields if one.value)
-
-
-def _merged(steps: Sequence[Step]) -> list[Step]:
-    """The steps, with all checks that need no later statement gathered into one."""
-    merged: list[Step] = [step for step in steps if not isinstance(step, Check)]
-    conditions = [step.condition for step in steps if isinstance(step, Check)]
-    if conditions:
-        merged.append(Check(" or ".join(conditions)))
-    return merged

@@ -10,8 +10,10 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rpcgen.emit.decoding import Decoder, Decoding, EachDecoder
-from rpcgen.emit.encoding import EachEncoder, Encoder, Encoding
+from rpcgen.emit.decode_steps import Decoder, EachDecoder
+from rpcgen.emit.decoding import Decoding
+from rpcgen.emit.encode_steps import EachEncoder, Encoder
+from rpcgen.emit.encoding import Encoding
 from rpcgen.emit.facts import Facts
 from rpcgen.emit.hints import Hints
 from rpcgen.emit.imports import ImportView, import_order
@@ -172,16 +174,18 @@ def module_view(module: Module, naming: Naming) -> ModuleView:
         each_encoders=encoding.each,
         encoding=encoding,
         encoder_imports=imports.blocks(
-            encoding.classes, encoding.functions, "encoder", encoding.uses
+            encoding.uses.classes, encoding.uses.functions, "encoder", encoding.uses.imported
         ),
-        encoder_hints=imports.of(encoder_hints.classes - encoding.classes, "types"),
+        encoder_hints=imports.of(encoder_hints.classes - encoding.uses.classes, "types"),
         decoders=decoders,
         each_decoders=decoding.each,
         decoding=decoding,
         decoder_imports=imports.blocks(
-            decoding.classes, decoding.functions, "decoder", decoding.uses
+            decoding.uses.classes, decoding.uses.functions, "decoder", decoding.uses.imported
         ),
-        decoder_hints=imports.of(decoder_hints.classes - decoding.classes, "types", also=[BUFFER]),
+        decoder_hints=imports.of(
+            decoder_hints.classes - decoding.uses.classes, "types", also=[BUFFER]
+        ),
     )
 
 
