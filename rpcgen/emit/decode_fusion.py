@@ -71,9 +71,7 @@ class Fusion:
     def _noted(self, steps: Sequence[Step]) -> None:
         """Note what the template writes for the steps themselves."""
         for step in steps:
-            if isinstance(step, Make):
-                self._uses.name("new")
-            elif step.kind in {"check", "record", "maybe", "branches"}:
+            if step.kind in {"check", "record", "maybe", "branches"}:
                 self._uses.name("Irregular")
 
 

@@ -71,7 +71,7 @@ class Record:
     """Fixed-size fields, an item of variable length, fixed-size fields: one call.
 
     ``skip`` is the offset of the last byte of the length word, ``size`` what the record
-    takes beside the padded item.
+    takes beside the padded item; ``alone``: nothing else is in the buffer of ``decode_``.
     """
 
     kind: ClassVar[str] = "record"
@@ -81,6 +81,7 @@ class Record:
     size: int
     target: str
     text: bool
+    alone: bool = False
 
 
 @dataclass(slots=True)
@@ -154,6 +155,11 @@ class Decoder:
     def exact(self) -> bool:
         """Whether ``decode_`` is one call that takes a buffer of the right size only."""
         return isinstance(self.first, Run) and bool(self.first.exact)
+
+    @property
+    def end(self) -> str:
+        """Where the steps of a flat decoder leave off."""
+        return "extent" if isinstance(self.first, Record) and self.first.alone else "offset"
 
 
 @dataclass(slots=True)

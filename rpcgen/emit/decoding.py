@@ -62,6 +62,8 @@ class Decoding:
         self._locals: dict[str, int] = {}
         self._knows_depth = False
         self._each: dict[TypeDefinition, EachDecoder] = {}
+        self.made: dict[str, str] = {}
+        """Class to what makes its instances."""
         self.enums: dict[str, str] = {}
         """Class to the table of its members."""
         self.uses = Uses(naming, "FAULTS", "walk_read")
@@ -82,7 +84,6 @@ class Decoding:
                 steps, chain = self._chain(definition)
             case Struct():
                 steps = self._made("value", definition)
-                self.uses.name("new")
             case Union():
                 steps = self._fuse(self._union("value", definition))
             case _:
@@ -126,10 +127,12 @@ class Decoding:
         return 1 <= len(reads) <= 3 and definition not in self._payloads
 
     def _fill(self, steps: Iterable[Step]) -> None:
-        """Give the only call, where it has fixed fields only, a layout for the whole buffer."""
+        """Tell the only call, if there is but one, that the buffer ends with it."""
         match [step for step in steps if isinstance(step, Run | Record)]:
             case [Run() as run]:
                 run.exact = self.uses.layouts.filling(run.codes)
+            case [Record() as record]:
+                record.alone = True
 
     # Structs
 
@@ -141,7 +144,11 @@ class Decoding:
         ]
 
     def _new(self, target: str, definition: Struct) -> Make:
-        return Make(f"{target} = new({self.uses.cls(definition)})")
+        return self._make(target, self.uses.cls(definition))
+
+    def _make(self, target: str, cls: str) -> Make:
+        self.uses.name("instances")
+        return Make(f"{target} = next({self.made.setdefault(cls, f'_new_{cls}')})")
 
     def _chain(self, definition: Struct) -> tuple[list[Step], Chain]:
         *fields, link = definition.fields
@@ -367,9 +374,9 @@ class Decoding:
         cls = self.uses.cls(union, self._naming.arm(union, arm))
         name = self._naming.discriminant(union) if len(arm.labels) != 1 else ""
         if not name and not arm.field:
-            return Branch(_condition(raw, arm), self._fuse([Make(f"{target} = new({cls})")]))
+            return Branch(_condition(raw, arm), self._fuse([self._make(target, cls)]))
         local = self._local("arm")
-        items: list[Item] = [Make(f"{target} = {local} = new({cls})")]
+        items: list[Item] = [self._make(f"{target} = {local}", cls)]
         if name:
             items.append(Statement(f"{local}.{name} = {self._discriminant(union, raw)}"))
         if arm.field and is_link(union, arm.field.type):

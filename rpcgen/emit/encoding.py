@@ -114,7 +114,7 @@ class Encoding:
     ) -> Iterable[Item]:
         """The fields of a struct; a union that is the last of all is taken in place."""
         cls = self.uses.cls(definition)
-        yield Check(f"type({value}) is not {cls}")
+        yield Check(f"{value}.__class__ is not {cls}")
         for number, one in enumerate(fields, 1):
             path = f"{value}.{self._naming.field(definition, one)}"
             resolved = resolve(one.type)

@@ -8,7 +8,9 @@ import pytest
 
 from rpcgen.runtime.limits import SHORT
 from rpcgen.runtime.xdr import (
+    ZEROS,
     Irregular,
+    instances,
     pack_chars,
     record_packer,
     record_unpacker,
@@ -35,9 +37,23 @@ def test_a_record_is_packed_and_unpacked(length: int, before: str, after: str) -
         found = unpack(data, 0)
         if found[len(head)] != low:
             found, extent = unpack_long(data, 0), len(data)
-        assert found == (*head, length, raw, bytes(padding), *tail)
+        pad = found[len(head) + 2]
+        assert found == (*head, length, raw, pad, *tail)
+        assert not pad or pad == ZEROS
         assert extent == len(data)
         assert turn == 0 or length >= SHORT or short_unpackers[low][1] == len(data)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, SHORT + 1, SHORT + 2, SHORT + 3])
+def test_each_bit_of_padding_is_seen(length: int) -> None:
+    short_unpackers, unpack_long = record_unpacker("", "", 2000)
+    for bit in range(-length % 4 * 8):
+        padding = (1 << bit).to_bytes(-length % 4, "big")
+        data = struct.pack(">I", length) + bytes(length) + padding
+        pads = [unpack_long(data, 0)[2]]
+        if length < SHORT:
+            pads += [short_unpackers[length][0](data, 0)[2] for _ in range(2)]
+        assert all(pad and pad != ZEROS for pad in pads)
 
 
 def test_a_length_whose_low_byte_is_that_of_a_short_one_is_noticed() -> None:
@@ -61,6 +77,20 @@ def test_a_length_above_the_bound_is_irregular_before_anything_is_allocated(leng
     for pack in (short_packers[6], pack_long):
         with pytest.raises(Irregular):
             pack(b"123456")
+
+
+def test_instances_are_new_and_empty() -> None:
+    class Slotted:
+        __slots__ = ("field",)
+
+        def __init__(self, field: int) -> None:
+            self.field = field
+
+    made = instances(Slotted)
+    one, other = next(made), next(made)
+    assert type(one) is type(other) is Slotted
+    assert one is not other
+    assert not hasattr(one, "field")
 
 
 def test_a_length_beyond_the_buffer_is_irregular() -> None:

@@ -49,7 +49,16 @@ from libvirt_rpc.admin_protocol.types import (
     AdminTypedParamValueVirTypedParamUllong,
 )
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, members, new, record_unpacker, whole
+from rpcgen.runtime.xdr import (
+    FAULTS,
+    ZEROS,
+    Irregular,
+    instances,
+    members,
+    new,
+    record_unpacker,
+    whole,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,6 +82,44 @@ _s_i_4194304, _s_i_4194304_long = record_unpacker("", "i", 4194304)
 _s_2I_4194304, _s_2I_4194304_long = record_unpacker("", "2I", 4194304)
 _s_QI_4194304, _s_QI_4194304_long = record_unpacker("", "QI", 4194304)
 _s_Qq2I_4194304, _s_Qq2I_4194304_long = record_unpacker("", "Qq2I", 4194304)
+_new_AdminTypedParamValueVirTypedParamInt = instances(AdminTypedParamValueVirTypedParamInt)
+_new_AdminTypedParamValueVirTypedParamUint = instances(AdminTypedParamValueVirTypedParamUint)
+_new_AdminTypedParamValueVirTypedParamLlong = instances(AdminTypedParamValueVirTypedParamLlong)
+_new_AdminTypedParamValueVirTypedParamUllong = instances(AdminTypedParamValueVirTypedParamUllong)
+_new_AdminTypedParamValueVirTypedParamDouble = instances(AdminTypedParamValueVirTypedParamDouble)
+_new_AdminTypedParamValueVirTypedParamBoolean = instances(AdminTypedParamValueVirTypedParamBoolean)
+_new_AdminTypedParamValueVirTypedParamString = instances(AdminTypedParamValueVirTypedParamString)
+_new_AdminTypedParam = instances(AdminTypedParam)
+_new_AdminNonnullServer = instances(AdminNonnullServer)
+_new_AdminNonnullClient = instances(AdminNonnullClient)
+_new_AdminConnectOpenArgs = instances(AdminConnectOpenArgs)
+_new_AdminConnectGetLibVersionRet = instances(AdminConnectGetLibVersionRet)
+_new_AdminConnectGetLoggingOutputsArgs = instances(AdminConnectGetLoggingOutputsArgs)
+_new_AdminConnectGetLoggingOutputsRet = instances(AdminConnectGetLoggingOutputsRet)
+_new_AdminConnectSetLoggingOutputsArgs = instances(AdminConnectSetLoggingOutputsArgs)
+_new_AdminConnectGetLoggingFiltersArgs = instances(AdminConnectGetLoggingFiltersArgs)
+_new_AdminConnectGetLoggingFiltersRet = instances(AdminConnectGetLoggingFiltersRet)
+_new_AdminConnectSetLoggingFiltersArgs = instances(AdminConnectSetLoggingFiltersArgs)
+_new_AdminConnectSetDaemonTimeoutArgs = instances(AdminConnectSetDaemonTimeoutArgs)
+_new_AdminConnectDaemonShutdownArgs = instances(AdminConnectDaemonShutdownArgs)
+_new_AdminConnectListServersArgs = instances(AdminConnectListServersArgs)
+_new_AdminConnectListServersRet = instances(AdminConnectListServersRet)
+_new_AdminConnectLookupServerArgs = instances(AdminConnectLookupServerArgs)
+_new_AdminConnectLookupServerRet = instances(AdminConnectLookupServerRet)
+_new_AdminServerGetThreadpoolParametersArgs = instances(AdminServerGetThreadpoolParametersArgs)
+_new_AdminServerGetThreadpoolParametersRet = instances(AdminServerGetThreadpoolParametersRet)
+_new_AdminServerSetThreadpoolParametersArgs = instances(AdminServerSetThreadpoolParametersArgs)
+_new_AdminServerGetClientLimitsArgs = instances(AdminServerGetClientLimitsArgs)
+_new_AdminServerGetClientLimitsRet = instances(AdminServerGetClientLimitsRet)
+_new_AdminServerSetClientLimitsArgs = instances(AdminServerSetClientLimitsArgs)
+_new_AdminServerUpdateTlsFilesArgs = instances(AdminServerUpdateTlsFilesArgs)
+_new_AdminServerListClientsArgs = instances(AdminServerListClientsArgs)
+_new_AdminServerListClientsRet = instances(AdminServerListClientsRet)
+_new_AdminServerLookupClientArgs = instances(AdminServerLookupClientArgs)
+_new_AdminServerLookupClientRet = instances(AdminServerLookupClientRet)
+_new_AdminClientGetInfoArgs = instances(AdminClientGetInfoArgs)
+_new_AdminClientGetInfoRet = instances(AdminClientGetInfoRet)
+_new_AdminClientCloseArgs = instances(AdminClientCloseArgs)
 _members_of_admin_procedure = members(AdminProcedure)
 
 
@@ -88,8 +135,8 @@ def _read_each_admin_nonnull_server(
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_4194304_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.name = raw.decode()
         offset += extent
@@ -108,44 +155,44 @@ def _read_each_admin_typed_param(
         length, raw, pad, kind = unpack(wire, offset)
         if length != low:
             length, raw, pad, kind = _s_i_4194304_long(wire, offset)
-            extent = 8 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 8 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.field = raw.decode()
         offset += extent
         if kind == 1:
-            value.value = arm = new(AdminTypedParamValueVirTypedParamInt)
+            value.value = arm = next(_new_AdminTypedParamValueVirTypedParamInt)
             (arm.i,) = _i(wire, offset)
             offset += 4
         elif kind == 2:
-            value.value = arm_2 = new(AdminTypedParamValueVirTypedParamUint)
+            value.value = arm_2 = next(_new_AdminTypedParamValueVirTypedParamUint)
             (arm_2.ui,) = _I(wire, offset)
             offset += 4
         elif kind == 3:
-            value.value = arm_3 = new(AdminTypedParamValueVirTypedParamLlong)
+            value.value = arm_3 = next(_new_AdminTypedParamValueVirTypedParamLlong)
             (arm_3.l,) = _q(wire, offset)
             offset += 8
         elif kind == 4:
-            value.value = arm_4 = new(AdminTypedParamValueVirTypedParamUllong)
+            value.value = arm_4 = next(_new_AdminTypedParamValueVirTypedParamUllong)
             (arm_4.ul,) = _Q(wire, offset)
             offset += 8
         elif kind == 5:
-            value.value = arm_5 = new(AdminTypedParamValueVirTypedParamDouble)
+            value.value = arm_5 = next(_new_AdminTypedParamValueVirTypedParamDouble)
             (arm_5.d,) = _d(wire, offset)
             offset += 8
         elif kind == 6:
-            value.value = arm_6 = new(AdminTypedParamValueVirTypedParamBoolean)
+            value.value = arm_6 = next(_new_AdminTypedParamValueVirTypedParamBoolean)
             (arm_6.b,) = _i(wire, offset)
             offset += 4
         elif kind == 7:
-            value.value = arm_7 = new(AdminTypedParamValueVirTypedParamString)
+            value.value = arm_7 = next(_new_AdminTypedParamValueVirTypedParamString)
             low = wire[offset + 3]
             unpack, extent = _s_4194304[low]
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_4194304_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             arm_7.s = raw.decode()
             offset += extent
@@ -161,7 +208,7 @@ def _read_each_admin_nonnull_client(
         raise Irregular
     values = list(starmap(new, repeat((AdminNonnullClient,), count)))
     for value in values:
-        value.srv = srv = new(AdminNonnullServer)
+        value.srv = srv = next(_new_AdminNonnullServer)
         low = wire[offset + 3]
         unpack, extent = _s_QqI_4194304[low]
         length, raw, pad, value.id, value.timestamp, value.transport = unpack(wire, offset)
@@ -169,8 +216,8 @@ def _read_each_admin_nonnull_client(
             length, raw, pad, value.id, value.timestamp, value.transport = _s_QqI_4194304_long(
                 wire, offset
             )
-            extent = 24 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 24 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         srv.name = raw.decode()
         offset += extent
@@ -187,12 +234,11 @@ def decode_admin_nonnull_string(data: Buffer) -> str:
         length, raw, pad = unpack(wire, 0)
         if length != low:
             length, raw, pad = _s_4194304_long(wire, 0)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value = raw.decode()
-        offset = extent
-        if offset == len(wire):
+        if extent == len(wire):
             return value
     except FAULTS:
         pass
@@ -211,8 +257,8 @@ def read_admin_nonnull_string(data: Buffer, offset: int) -> tuple[str, int]:
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_4194304_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value = raw.decode()
         offset += extent
@@ -242,8 +288,8 @@ def read_admin_string(data: Buffer, offset: int) -> tuple[str | None, int]:
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_4194304_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             value = raw.decode()
             offset += extent
@@ -268,38 +314,38 @@ def read_admin_typed_param_value(data: Buffer, offset: int) -> tuple[AdminTypedP
         (kind,) = _i(wire, offset)
         offset += 4
         if kind == 1:
-            value = arm = new(AdminTypedParamValueVirTypedParamInt)
+            value = arm = next(_new_AdminTypedParamValueVirTypedParamInt)
             (arm.i,) = _i(wire, offset)
             offset += 4
         elif kind == 2:
-            value = arm_2 = new(AdminTypedParamValueVirTypedParamUint)
+            value = arm_2 = next(_new_AdminTypedParamValueVirTypedParamUint)
             (arm_2.ui,) = _I(wire, offset)
             offset += 4
         elif kind == 3:
-            value = arm_3 = new(AdminTypedParamValueVirTypedParamLlong)
+            value = arm_3 = next(_new_AdminTypedParamValueVirTypedParamLlong)
             (arm_3.l,) = _q(wire, offset)
             offset += 8
         elif kind == 4:
-            value = arm_4 = new(AdminTypedParamValueVirTypedParamUllong)
+            value = arm_4 = next(_new_AdminTypedParamValueVirTypedParamUllong)
             (arm_4.ul,) = _Q(wire, offset)
             offset += 8
         elif kind == 5:
-            value = arm_5 = new(AdminTypedParamValueVirTypedParamDouble)
+            value = arm_5 = next(_new_AdminTypedParamValueVirTypedParamDouble)
             (arm_5.d,) = _d(wire, offset)
             offset += 8
         elif kind == 6:
-            value = arm_6 = new(AdminTypedParamValueVirTypedParamBoolean)
+            value = arm_6 = next(_new_AdminTypedParamValueVirTypedParamBoolean)
             (arm_6.b,) = _i(wire, offset)
             offset += 4
         elif kind == 7:
-            value = arm_7 = new(AdminTypedParamValueVirTypedParamString)
+            value = arm_7 = next(_new_AdminTypedParamValueVirTypedParamString)
             low = wire[offset + 3]
             unpack, extent = _s_4194304[low]
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_4194304_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             arm_7.s = raw.decode()
             offset += extent
@@ -320,14 +366,14 @@ def read_admin_typed_param(data: Buffer, offset: int) -> tuple[AdminTypedParam, 
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminTypedParam)
+        value = next(_new_AdminTypedParam)
         low = wire[offset + 3]
         unpack, extent = _s_4194304[low]
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_4194304_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.field = raw.decode()
         offset += extent
@@ -342,18 +388,17 @@ def decode_admin_nonnull_server(data: Buffer) -> AdminNonnullServer:
     wire = data if type(data) is bytes else bytes(data)
     value: AdminNonnullServer
     try:
-        value = new(AdminNonnullServer)
+        value = next(_new_AdminNonnullServer)
         low = wire[3]
         unpack, extent = _s_4194304[low]
         length, raw, pad = unpack(wire, 0)
         if length != low:
             length, raw, pad = _s_4194304_long(wire, 0)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.name = raw.decode()
-        offset = extent
-        if offset == len(wire):
+        if extent == len(wire):
             return value
     except FAULTS:
         pass
@@ -366,14 +411,14 @@ def read_admin_nonnull_server(data: Buffer, offset: int) -> tuple[AdminNonnullSe
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminNonnullServer)
+        value = next(_new_AdminNonnullServer)
         low = wire[offset + 3]
         unpack, extent = _s_4194304[low]
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_4194304_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.name = raw.decode()
         offset += extent
@@ -387,8 +432,8 @@ def decode_admin_nonnull_client(data: Buffer) -> AdminNonnullClient:
     wire = data if type(data) is bytes else bytes(data)
     value: AdminNonnullClient
     try:
-        value = new(AdminNonnullClient)
-        value.srv = srv = new(AdminNonnullServer)
+        value = next(_new_AdminNonnullClient)
+        value.srv = srv = next(_new_AdminNonnullServer)
         low = wire[3]
         unpack, extent = _s_QqI_4194304[low]
         length, raw, pad, value.id, value.timestamp, value.transport = unpack(wire, 0)
@@ -396,12 +441,11 @@ def decode_admin_nonnull_client(data: Buffer) -> AdminNonnullClient:
             length, raw, pad, value.id, value.timestamp, value.transport = _s_QqI_4194304_long(
                 wire, 0
             )
-            extent = 24 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 24 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         srv.name = raw.decode()
-        offset = extent
-        if offset == len(wire):
+        if extent == len(wire):
             return value
     except FAULTS:
         pass
@@ -414,8 +458,8 @@ def read_admin_nonnull_client(data: Buffer, offset: int) -> tuple[AdminNonnullCl
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminNonnullClient)
-        value.srv = srv = new(AdminNonnullServer)
+        value = next(_new_AdminNonnullClient)
+        value.srv = srv = next(_new_AdminNonnullServer)
         low = wire[offset + 3]
         unpack, extent = _s_QqI_4194304[low]
         length, raw, pad, value.id, value.timestamp, value.transport = unpack(wire, offset)
@@ -423,8 +467,8 @@ def read_admin_nonnull_client(data: Buffer, offset: int) -> tuple[AdminNonnullCl
             length, raw, pad, value.id, value.timestamp, value.transport = _s_QqI_4194304_long(
                 wire, offset
             )
-            extent = 24 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 24 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         srv.name = raw.decode()
         offset += extent
@@ -464,7 +508,7 @@ def decode_admin_connect_open_args(data: Buffer) -> AdminConnectOpenArgs:
     """struct admin_connect_open_args that fills the buffer."""
     value: AdminConnectOpenArgs
     try:
-        value = new(AdminConnectOpenArgs)
+        value = next(_new_AdminConnectOpenArgs)
         (value.flags,) = _I_all(data)
         return value
     except FAULTS:
@@ -478,7 +522,7 @@ def read_admin_connect_open_args(data: Buffer, offset: int) -> tuple[AdminConnec
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminConnectOpenArgs)
+        value = next(_new_AdminConnectOpenArgs)
         (value.flags,) = _I(wire, offset)
         offset += 4
         return value, offset
@@ -490,7 +534,7 @@ def decode_admin_connect_get_lib_version_ret(data: Buffer) -> AdminConnectGetLib
     """struct admin_connect_get_lib_version_ret that fills the buffer."""
     value: AdminConnectGetLibVersionRet
     try:
-        value = new(AdminConnectGetLibVersionRet)
+        value = next(_new_AdminConnectGetLibVersionRet)
         (value.lib_ver,) = _Q_all(data)
         return value
     except FAULTS:
@@ -506,7 +550,7 @@ def read_admin_connect_get_lib_version_ret(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminConnectGetLibVersionRet)
+        value = next(_new_AdminConnectGetLibVersionRet)
         (value.lib_ver,) = _Q(wire, offset)
         offset += 8
         return value, offset
@@ -520,7 +564,7 @@ def decode_admin_connect_get_logging_outputs_args(
     """struct admin_connect_get_logging_outputs_args that fills the buffer."""
     value: AdminConnectGetLoggingOutputsArgs
     try:
-        value = new(AdminConnectGetLoggingOutputsArgs)
+        value = next(_new_AdminConnectGetLoggingOutputsArgs)
         (value.flags,) = _I_all(data)
         return value
     except FAULTS:
@@ -536,7 +580,7 @@ def read_admin_connect_get_logging_outputs_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminConnectGetLoggingOutputsArgs)
+        value = next(_new_AdminConnectGetLoggingOutputsArgs)
         (value.flags,) = _I(wire, offset)
         offset += 4
         return value, offset
@@ -556,14 +600,14 @@ def read_admin_connect_get_logging_outputs_ret(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminConnectGetLoggingOutputsRet)
+        value = next(_new_AdminConnectGetLoggingOutputsRet)
         low = wire[offset + 3]
         unpack, extent = _s_I_4194304[low]
         length, raw, pad, value.noutputs = unpack(wire, offset)
         if length != low:
             length, raw, pad, value.noutputs = _s_I_4194304_long(wire, offset)
-            extent = 8 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 8 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.outputs = raw.decode()
         offset += extent
@@ -586,7 +630,7 @@ def read_admin_connect_set_logging_outputs_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminConnectSetLoggingOutputsArgs)
+        value = next(_new_AdminConnectSetLoggingOutputsArgs)
         (flag,) = _I(wire, offset)
         offset += 4
         if flag == 0:
@@ -597,8 +641,8 @@ def read_admin_connect_set_logging_outputs_args(
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_4194304_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             value.outputs = raw.decode()
             offset += extent
@@ -617,7 +661,7 @@ def decode_admin_connect_get_logging_filters_args(
     """struct admin_connect_get_logging_filters_args that fills the buffer."""
     value: AdminConnectGetLoggingFiltersArgs
     try:
-        value = new(AdminConnectGetLoggingFiltersArgs)
+        value = next(_new_AdminConnectGetLoggingFiltersArgs)
         (value.flags,) = _I_all(data)
         return value
     except FAULTS:
@@ -633,7 +677,7 @@ def read_admin_connect_get_logging_filters_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminConnectGetLoggingFiltersArgs)
+        value = next(_new_AdminConnectGetLoggingFiltersArgs)
         (value.flags,) = _I(wire, offset)
         offset += 4
         return value, offset
@@ -653,7 +697,7 @@ def read_admin_connect_get_logging_filters_ret(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminConnectGetLoggingFiltersRet)
+        value = next(_new_AdminConnectGetLoggingFiltersRet)
         (flag,) = _I(wire, offset)
         offset += 4
         if flag == 0:
@@ -664,8 +708,8 @@ def read_admin_connect_get_logging_filters_ret(
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_4194304_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             value.filters = raw.decode()
             offset += extent
@@ -692,7 +736,7 @@ def read_admin_connect_set_logging_filters_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminConnectSetLoggingFiltersArgs)
+        value = next(_new_AdminConnectSetLoggingFiltersArgs)
         (flag,) = _I(wire, offset)
         offset += 4
         if flag == 0:
@@ -703,8 +747,8 @@ def read_admin_connect_set_logging_filters_args(
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_4194304_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             value.filters = raw.decode()
             offset += extent
@@ -721,7 +765,7 @@ def decode_admin_connect_set_daemon_timeout_args(data: Buffer) -> AdminConnectSe
     """struct admin_connect_set_daemon_timeout_args that fills the buffer."""
     value: AdminConnectSetDaemonTimeoutArgs
     try:
-        value = new(AdminConnectSetDaemonTimeoutArgs)
+        value = next(_new_AdminConnectSetDaemonTimeoutArgs)
         value.timeout, value.flags = _2I_all(data)
         return value
     except FAULTS:
@@ -737,7 +781,7 @@ def read_admin_connect_set_daemon_timeout_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminConnectSetDaemonTimeoutArgs)
+        value = next(_new_AdminConnectSetDaemonTimeoutArgs)
         value.timeout, value.flags = _2I(wire, offset)
         offset += 8
         return value, offset
@@ -749,7 +793,7 @@ def decode_admin_connect_daemon_shutdown_args(data: Buffer) -> AdminConnectDaemo
     """struct admin_connect_daemon_shutdown_args that fills the buffer."""
     value: AdminConnectDaemonShutdownArgs
     try:
-        value = new(AdminConnectDaemonShutdownArgs)
+        value = next(_new_AdminConnectDaemonShutdownArgs)
         (value.flags,) = _I_all(data)
         return value
     except FAULTS:
@@ -765,7 +809,7 @@ def read_admin_connect_daemon_shutdown_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminConnectDaemonShutdownArgs)
+        value = next(_new_AdminConnectDaemonShutdownArgs)
         (value.flags,) = _I(wire, offset)
         offset += 4
         return value, offset
@@ -777,7 +821,7 @@ def decode_admin_connect_list_servers_args(data: Buffer) -> AdminConnectListServ
     """struct admin_connect_list_servers_args that fills the buffer."""
     value: AdminConnectListServersArgs
     try:
-        value = new(AdminConnectListServersArgs)
+        value = next(_new_AdminConnectListServersArgs)
         value.need_results, value.flags = _2I_all(data)
         return value
     except FAULTS:
@@ -793,7 +837,7 @@ def read_admin_connect_list_servers_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminConnectListServersArgs)
+        value = next(_new_AdminConnectListServersArgs)
         value.need_results, value.flags = _2I(wire, offset)
         offset += 8
         return value, offset
@@ -813,7 +857,7 @@ def read_admin_connect_list_servers_ret(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminConnectListServersRet)
+        value = next(_new_AdminConnectListServersRet)
         (count,) = _I(wire, offset)
         offset += 4
         if count > 16384:
@@ -838,14 +882,14 @@ def read_admin_connect_lookup_server_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminConnectLookupServerArgs)
+        value = next(_new_AdminConnectLookupServerArgs)
         low = wire[offset + 3]
         unpack, extent = _s_I_4194304[low]
         length, raw, pad, value.flags = unpack(wire, offset)
         if length != low:
             length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
-            extent = 8 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 8 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.name = raw.decode()
         offset += extent
@@ -866,15 +910,15 @@ def read_admin_connect_lookup_server_ret(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminConnectLookupServerRet)
-        value.srv = srv = new(AdminNonnullServer)
+        value = next(_new_AdminConnectLookupServerRet)
+        value.srv = srv = next(_new_AdminNonnullServer)
         low = wire[offset + 3]
         unpack, extent = _s_4194304[low]
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_4194304_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         srv.name = raw.decode()
         offset += extent
@@ -897,15 +941,15 @@ def read_admin_server_get_threadpool_parameters_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminServerGetThreadpoolParametersArgs)
-        value.srv = srv = new(AdminNonnullServer)
+        value = next(_new_AdminServerGetThreadpoolParametersArgs)
+        value.srv = srv = next(_new_AdminNonnullServer)
         low = wire[offset + 3]
         unpack, extent = _s_I_4194304[low]
         length, raw, pad, value.flags = unpack(wire, offset)
         if length != low:
             length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
-            extent = 8 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 8 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         srv.name = raw.decode()
         offset += extent
@@ -928,7 +972,7 @@ def read_admin_server_get_threadpool_parameters_ret(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminServerGetThreadpoolParametersRet)
+        value = next(_new_AdminServerGetThreadpoolParametersRet)
         (count,) = _I(wire, offset)
         offset += 4
         if count > 32:
@@ -953,15 +997,15 @@ def read_admin_server_set_threadpool_parameters_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminServerSetThreadpoolParametersArgs)
-        value.srv = srv = new(AdminNonnullServer)
+        value = next(_new_AdminServerSetThreadpoolParametersArgs)
+        value.srv = srv = next(_new_AdminNonnullServer)
         low = wire[offset + 3]
         unpack, extent = _s_I_4194304[low]
         length, raw, pad, count = unpack(wire, offset)
         if length != low:
             length, raw, pad, count = _s_I_4194304_long(wire, offset)
-            extent = 8 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 8 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         srv.name = raw.decode()
         offset += extent
@@ -987,15 +1031,15 @@ def read_admin_server_get_client_limits_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminServerGetClientLimitsArgs)
-        value.srv = srv = new(AdminNonnullServer)
+        value = next(_new_AdminServerGetClientLimitsArgs)
+        value.srv = srv = next(_new_AdminNonnullServer)
         low = wire[offset + 3]
         unpack, extent = _s_I_4194304[low]
         length, raw, pad, value.flags = unpack(wire, offset)
         if length != low:
             length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
-            extent = 8 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 8 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         srv.name = raw.decode()
         offset += extent
@@ -1016,7 +1060,7 @@ def read_admin_server_get_client_limits_ret(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminServerGetClientLimitsRet)
+        value = next(_new_AdminServerGetClientLimitsRet)
         (count,) = _I(wire, offset)
         offset += 4
         if count > 32:
@@ -1039,15 +1083,15 @@ def read_admin_server_set_client_limits_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminServerSetClientLimitsArgs)
-        value.srv = srv = new(AdminNonnullServer)
+        value = next(_new_AdminServerSetClientLimitsArgs)
+        value.srv = srv = next(_new_AdminNonnullServer)
         low = wire[offset + 3]
         unpack, extent = _s_I_4194304[low]
         length, raw, pad, count = unpack(wire, offset)
         if length != low:
             length, raw, pad, count = _s_I_4194304_long(wire, offset)
-            extent = 8 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 8 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         srv.name = raw.decode()
         offset += extent
@@ -1073,15 +1117,15 @@ def read_admin_server_update_tls_files_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminServerUpdateTlsFilesArgs)
-        value.srv = srv = new(AdminNonnullServer)
+        value = next(_new_AdminServerUpdateTlsFilesArgs)
+        value.srv = srv = next(_new_AdminNonnullServer)
         low = wire[offset + 3]
         unpack, extent = _s_I_4194304[low]
         length, raw, pad, value.flags = unpack(wire, offset)
         if length != low:
             length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
-            extent = 8 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 8 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         srv.name = raw.decode()
         offset += extent
@@ -1102,15 +1146,15 @@ def read_admin_server_list_clients_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminServerListClientsArgs)
-        value.srv = srv = new(AdminNonnullServer)
+        value = next(_new_AdminServerListClientsArgs)
+        value.srv = srv = next(_new_AdminNonnullServer)
         low = wire[offset + 3]
         unpack, extent = _s_2I_4194304[low]
         length, raw, pad, value.need_results, value.flags = unpack(wire, offset)
         if length != low:
             length, raw, pad, value.need_results, value.flags = _s_2I_4194304_long(wire, offset)
-            extent = 12 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 12 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         srv.name = raw.decode()
         offset += extent
@@ -1131,7 +1175,7 @@ def read_admin_server_list_clients_ret(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminServerListClientsRet)
+        value = next(_new_AdminServerListClientsRet)
         (count,) = _I(wire, offset)
         offset += 4
         if count > 16384:
@@ -1156,15 +1200,15 @@ def read_admin_server_lookup_client_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminServerLookupClientArgs)
-        value.srv = srv = new(AdminNonnullServer)
+        value = next(_new_AdminServerLookupClientArgs)
+        value.srv = srv = next(_new_AdminNonnullServer)
         low = wire[offset + 3]
         unpack, extent = _s_QI_4194304[low]
         length, raw, pad, value.id, value.flags = unpack(wire, offset)
         if length != low:
             length, raw, pad, value.id, value.flags = _s_QI_4194304_long(wire, offset)
-            extent = 16 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 16 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         srv.name = raw.decode()
         offset += extent
@@ -1185,9 +1229,9 @@ def read_admin_server_lookup_client_ret(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminServerLookupClientRet)
-        value.clnt = clnt = new(AdminNonnullClient)
-        clnt.srv = srv = new(AdminNonnullServer)
+        value = next(_new_AdminServerLookupClientRet)
+        value.clnt = clnt = next(_new_AdminNonnullClient)
+        clnt.srv = srv = next(_new_AdminNonnullServer)
         low = wire[offset + 3]
         unpack, extent = _s_QqI_4194304[low]
         length, raw, pad, clnt.id, clnt.timestamp, clnt.transport = unpack(wire, offset)
@@ -1195,8 +1239,8 @@ def read_admin_server_lookup_client_ret(
             length, raw, pad, clnt.id, clnt.timestamp, clnt.transport = _s_QqI_4194304_long(
                 wire, offset
             )
-            extent = 24 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 24 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         srv.name = raw.decode()
         offset += extent
@@ -1217,9 +1261,9 @@ def read_admin_client_get_info_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminClientGetInfoArgs)
-        value.clnt = clnt = new(AdminNonnullClient)
-        clnt.srv = srv = new(AdminNonnullServer)
+        value = next(_new_AdminClientGetInfoArgs)
+        value.clnt = clnt = next(_new_AdminNonnullClient)
+        clnt.srv = srv = next(_new_AdminNonnullServer)
         low = wire[offset + 3]
         unpack, extent = _s_Qq2I_4194304[low]
         length, raw, pad, clnt.id, clnt.timestamp, clnt.transport, value.flags = unpack(
@@ -1229,8 +1273,8 @@ def read_admin_client_get_info_args(
             length, raw, pad, clnt.id, clnt.timestamp, clnt.transport, value.flags = (
                 _s_Qq2I_4194304_long(wire, offset)
             )
-            extent = 28 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 28 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         srv.name = raw.decode()
         offset += extent
@@ -1249,7 +1293,7 @@ def read_admin_client_get_info_ret(data: Buffer, offset: int) -> tuple[AdminClie
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminClientGetInfoRet)
+        value = next(_new_AdminClientGetInfoRet)
         (count,) = _I(wire, offset)
         offset += 4
         if count > 64:
@@ -1270,9 +1314,9 @@ def read_admin_client_close_args(data: Buffer, offset: int) -> tuple[AdminClient
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AdminClientCloseArgs)
-        value.clnt = clnt = new(AdminNonnullClient)
-        clnt.srv = srv = new(AdminNonnullServer)
+        value = next(_new_AdminClientCloseArgs)
+        value.clnt = clnt = next(_new_AdminNonnullClient)
+        clnt.srv = srv = next(_new_AdminNonnullServer)
         low = wire[offset + 3]
         unpack, extent = _s_Qq2I_4194304[low]
         length, raw, pad, clnt.id, clnt.timestamp, clnt.transport, value.flags = unpack(
@@ -1282,8 +1326,8 @@ def read_admin_client_close_args(data: Buffer, offset: int) -> tuple[AdminClient
             length, raw, pad, clnt.id, clnt.timestamp, clnt.transport, value.flags = (
                 _s_Qq2I_4194304_long(wire, offset)
             )
-            extent = 28 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 28 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         srv.name = raw.decode()
         offset += extent

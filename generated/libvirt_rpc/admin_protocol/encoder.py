@@ -86,7 +86,7 @@ def _encode_each_admin_nonnull_server(values: list[AdminNonnullServer]) -> bytes
     for value in values:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not AdminNonnullServer or 0 in text:
+        if value.__class__ is not AdminNonnullServer or 0 in text:
             raise Irregular
         parts.append((_s_4194304[size] if size < SHORT else _s_4194304_long)(text))
     return b"".join(parts)
@@ -98,7 +98,7 @@ def _encode_each_admin_typed_param(values: list[AdminTypedParam]) -> bytes:
         text = value.field.encode()
         size = len(text)
         the_value: Any = value.value
-        if type(value) is not AdminTypedParam or 0 in text:
+        if value.__class__ is not AdminTypedParam or 0 in text:
             raise Irregular
         cls = type(the_value)
         if cls is AdminTypedParamValueVirTypedParamInt:
@@ -158,8 +158,8 @@ def _encode_each_admin_nonnull_client(values: list[AdminNonnullClient]) -> bytes
         text = srv.name.encode()
         size = len(text)
         if (
-            type(value) is not AdminNonnullClient
-            or type(srv) is not AdminNonnullServer
+            value.__class__ is not AdminNonnullClient
+            or srv.__class__ is not AdminNonnullServer
             or 0 in text
         ):
             raise Irregular
@@ -233,7 +233,7 @@ def encode_admin_typed_param(value: AdminTypedParam) -> bytes:
         text = value.field.encode()
         size = len(text)
         the_value: Any = value.value
-        if type(value) is not AdminTypedParam or 0 in text:
+        if value.__class__ is not AdminTypedParam or 0 in text:
             raise Irregular
         cls = type(the_value)
         if cls is AdminTypedParamValueVirTypedParamInt:
@@ -278,7 +278,7 @@ def encode_admin_nonnull_server(value: AdminNonnullServer) -> bytes:
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not AdminNonnullServer or 0 in text:
+        if value.__class__ is not AdminNonnullServer or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -292,8 +292,8 @@ def encode_admin_nonnull_client(value: AdminNonnullClient) -> bytes:
         text = srv.name.encode()
         size = len(text)
         if (
-            type(value) is not AdminNonnullClient
-            or type(srv) is not AdminNonnullServer
+            value.__class__ is not AdminNonnullClient
+            or srv.__class__ is not AdminNonnullServer
             or 0 in text
         ):
             raise Irregular
@@ -317,7 +317,7 @@ def encode_admin_procedure(value: AdminProcedure) -> bytes:
 def encode_admin_connect_open_args(value: AdminConnectOpenArgs) -> bytes:
     """struct admin_connect_open_args."""
     try:
-        if type(value) is not AdminConnectOpenArgs:
+        if value.__class__ is not AdminConnectOpenArgs:
             raise Irregular
         return _I(value.flags)
     except FAULTS:
@@ -327,7 +327,7 @@ def encode_admin_connect_open_args(value: AdminConnectOpenArgs) -> bytes:
 def encode_admin_connect_get_lib_version_ret(value: AdminConnectGetLibVersionRet) -> bytes:
     """struct admin_connect_get_lib_version_ret."""
     try:
-        if type(value) is not AdminConnectGetLibVersionRet:
+        if value.__class__ is not AdminConnectGetLibVersionRet:
             raise Irregular
         return _Q(value.lib_ver)
     except FAULTS:
@@ -339,7 +339,7 @@ def encode_admin_connect_get_logging_outputs_args(
 ) -> bytes:
     """struct admin_connect_get_logging_outputs_args."""
     try:
-        if type(value) is not AdminConnectGetLoggingOutputsArgs:
+        if value.__class__ is not AdminConnectGetLoggingOutputsArgs:
             raise Irregular
         return _I(value.flags)
     except FAULTS:
@@ -351,7 +351,7 @@ def encode_admin_connect_get_logging_outputs_ret(value: AdminConnectGetLoggingOu
     try:
         text = value.outputs.encode()
         size = len(text)
-        if type(value) is not AdminConnectGetLoggingOutputsRet or 0 in text:
+        if value.__class__ is not AdminConnectGetLoggingOutputsRet or 0 in text:
             raise Irregular
         return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.noutputs)
     except FAULTS:
@@ -371,7 +371,7 @@ def encode_admin_connect_set_logging_outputs_args(
             if 0 in text:
                 raise Irregular
             outputs_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
-        if type(value) is not AdminConnectSetLoggingOutputsArgs:
+        if value.__class__ is not AdminConnectSetLoggingOutputsArgs:
             raise Irregular
         return outputs_part + _I(value.flags)
     except FAULTS:
@@ -383,7 +383,7 @@ def encode_admin_connect_get_logging_filters_args(
 ) -> bytes:
     """struct admin_connect_get_logging_filters_args."""
     try:
-        if type(value) is not AdminConnectGetLoggingFiltersArgs:
+        if value.__class__ is not AdminConnectGetLoggingFiltersArgs:
             raise Irregular
         return _I(value.flags)
     except FAULTS:
@@ -401,7 +401,7 @@ def encode_admin_connect_get_logging_filters_ret(value: AdminConnectGetLoggingFi
             if 0 in text:
                 raise Irregular
             filters_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
-        if type(value) is not AdminConnectGetLoggingFiltersRet:
+        if value.__class__ is not AdminConnectGetLoggingFiltersRet:
             raise Irregular
         return filters_part + _I(value.nfilters)
     except FAULTS:
@@ -421,7 +421,7 @@ def encode_admin_connect_set_logging_filters_args(
             if 0 in text:
                 raise Irregular
             filters_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
-        if type(value) is not AdminConnectSetLoggingFiltersArgs:
+        if value.__class__ is not AdminConnectSetLoggingFiltersArgs:
             raise Irregular
         return filters_part + _I(value.flags)
     except FAULTS:
@@ -431,7 +431,7 @@ def encode_admin_connect_set_logging_filters_args(
 def encode_admin_connect_set_daemon_timeout_args(value: AdminConnectSetDaemonTimeoutArgs) -> bytes:
     """struct admin_connect_set_daemon_timeout_args."""
     try:
-        if type(value) is not AdminConnectSetDaemonTimeoutArgs:
+        if value.__class__ is not AdminConnectSetDaemonTimeoutArgs:
             raise Irregular
         return _2I(value.timeout, value.flags)
     except FAULTS:
@@ -441,7 +441,7 @@ def encode_admin_connect_set_daemon_timeout_args(value: AdminConnectSetDaemonTim
 def encode_admin_connect_daemon_shutdown_args(value: AdminConnectDaemonShutdownArgs) -> bytes:
     """struct admin_connect_daemon_shutdown_args."""
     try:
-        if type(value) is not AdminConnectDaemonShutdownArgs:
+        if value.__class__ is not AdminConnectDaemonShutdownArgs:
             raise Irregular
         return _I(value.flags)
     except FAULTS:
@@ -451,7 +451,7 @@ def encode_admin_connect_daemon_shutdown_args(value: AdminConnectDaemonShutdownA
 def encode_admin_connect_list_servers_args(value: AdminConnectListServersArgs) -> bytes:
     """struct admin_connect_list_servers_args."""
     try:
-        if type(value) is not AdminConnectListServersArgs:
+        if value.__class__ is not AdminConnectListServersArgs:
             raise Irregular
         return _2I(value.need_results, value.flags)
     except FAULTS:
@@ -462,7 +462,7 @@ def encode_admin_connect_list_servers_ret(value: AdminConnectListServersRet) -> 
     """struct admin_connect_list_servers_ret."""
     try:
         if (
-            type(value) is not AdminConnectListServersRet
+            value.__class__ is not AdminConnectListServersRet
             or type(value.servers) is not list
             or len(value.servers) > 16384
         ):
@@ -483,7 +483,7 @@ def encode_admin_connect_lookup_server_args(value: AdminConnectLookupServerArgs)
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not AdminConnectLookupServerArgs or 0 in text:
+        if value.__class__ is not AdminConnectLookupServerArgs or 0 in text:
             raise Irregular
         return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
@@ -497,8 +497,8 @@ def encode_admin_connect_lookup_server_ret(value: AdminConnectLookupServerRet) -
         text = srv.name.encode()
         size = len(text)
         if (
-            type(value) is not AdminConnectLookupServerRet
-            or type(srv) is not AdminNonnullServer
+            value.__class__ is not AdminConnectLookupServerRet
+            or srv.__class__ is not AdminNonnullServer
             or 0 in text
         ):
             raise Irregular
@@ -516,8 +516,8 @@ def encode_admin_server_get_threadpool_parameters_args(
         text = srv.name.encode()
         size = len(text)
         if (
-            type(value) is not AdminServerGetThreadpoolParametersArgs
-            or type(srv) is not AdminNonnullServer
+            value.__class__ is not AdminServerGetThreadpoolParametersArgs
+            or srv.__class__ is not AdminNonnullServer
             or 0 in text
         ):
             raise Irregular
@@ -532,7 +532,7 @@ def encode_admin_server_get_threadpool_parameters_ret(
     """struct admin_server_get_threadpool_parameters_ret."""
     try:
         if (
-            type(value) is not AdminServerGetThreadpoolParametersRet
+            value.__class__ is not AdminServerGetThreadpoolParametersRet
             or type(value.params) is not list
             or len(value.params) > 32
         ):
@@ -551,8 +551,8 @@ def encode_admin_server_set_threadpool_parameters_args(
         text = srv.name.encode()
         size = len(text)
         if (
-            type(value) is not AdminServerSetThreadpoolParametersArgs
-            or type(srv) is not AdminNonnullServer
+            value.__class__ is not AdminServerSetThreadpoolParametersArgs
+            or srv.__class__ is not AdminNonnullServer
             or 0 in text
             or type(value.params) is not list
             or len(value.params) > 32
@@ -578,8 +578,8 @@ def encode_admin_server_get_client_limits_args(value: AdminServerGetClientLimits
         text = srv.name.encode()
         size = len(text)
         if (
-            type(value) is not AdminServerGetClientLimitsArgs
-            or type(srv) is not AdminNonnullServer
+            value.__class__ is not AdminServerGetClientLimitsArgs
+            or srv.__class__ is not AdminNonnullServer
             or 0 in text
         ):
             raise Irregular
@@ -592,7 +592,7 @@ def encode_admin_server_get_client_limits_ret(value: AdminServerGetClientLimitsR
     """struct admin_server_get_client_limits_ret."""
     try:
         if (
-            type(value) is not AdminServerGetClientLimitsRet
+            value.__class__ is not AdminServerGetClientLimitsRet
             or type(value.params) is not list
             or len(value.params) > 32
         ):
@@ -609,8 +609,8 @@ def encode_admin_server_set_client_limits_args(value: AdminServerSetClientLimits
         text = srv.name.encode()
         size = len(text)
         if (
-            type(value) is not AdminServerSetClientLimitsArgs
-            or type(srv) is not AdminNonnullServer
+            value.__class__ is not AdminServerSetClientLimitsArgs
+            or srv.__class__ is not AdminNonnullServer
             or 0 in text
             or type(value.params) is not list
             or len(value.params) > 32
@@ -636,8 +636,8 @@ def encode_admin_server_update_tls_files_args(value: AdminServerUpdateTlsFilesAr
         text = srv.name.encode()
         size = len(text)
         if (
-            type(value) is not AdminServerUpdateTlsFilesArgs
-            or type(srv) is not AdminNonnullServer
+            value.__class__ is not AdminServerUpdateTlsFilesArgs
+            or srv.__class__ is not AdminNonnullServer
             or 0 in text
         ):
             raise Irregular
@@ -653,8 +653,8 @@ def encode_admin_server_list_clients_args(value: AdminServerListClientsArgs) -> 
         text = srv.name.encode()
         size = len(text)
         if (
-            type(value) is not AdminServerListClientsArgs
-            or type(srv) is not AdminNonnullServer
+            value.__class__ is not AdminServerListClientsArgs
+            or srv.__class__ is not AdminNonnullServer
             or 0 in text
         ):
             raise Irregular
@@ -669,7 +669,7 @@ def encode_admin_server_list_clients_ret(value: AdminServerListClientsRet) -> by
     """struct admin_server_list_clients_ret."""
     try:
         if (
-            type(value) is not AdminServerListClientsRet
+            value.__class__ is not AdminServerListClientsRet
             or type(value.clients) is not list
             or len(value.clients) > 16384
         ):
@@ -692,8 +692,8 @@ def encode_admin_server_lookup_client_args(value: AdminServerLookupClientArgs) -
         text = srv.name.encode()
         size = len(text)
         if (
-            type(value) is not AdminServerLookupClientArgs
-            or type(srv) is not AdminNonnullServer
+            value.__class__ is not AdminServerLookupClientArgs
+            or srv.__class__ is not AdminNonnullServer
             or 0 in text
         ):
             raise Irregular
@@ -712,9 +712,9 @@ def encode_admin_server_lookup_client_ret(value: AdminServerLookupClientRet) -> 
         text = srv.name.encode()
         size = len(text)
         if (
-            type(value) is not AdminServerLookupClientRet
-            or type(clnt) is not AdminNonnullClient
-            or type(srv) is not AdminNonnullServer
+            value.__class__ is not AdminServerLookupClientRet
+            or clnt.__class__ is not AdminNonnullClient
+            or srv.__class__ is not AdminNonnullServer
             or 0 in text
         ):
             raise Irregular
@@ -733,9 +733,9 @@ def encode_admin_client_get_info_args(value: AdminClientGetInfoArgs) -> bytes:
         text = srv.name.encode()
         size = len(text)
         if (
-            type(value) is not AdminClientGetInfoArgs
-            or type(clnt) is not AdminNonnullClient
-            or type(srv) is not AdminNonnullServer
+            value.__class__ is not AdminClientGetInfoArgs
+            or clnt.__class__ is not AdminNonnullClient
+            or srv.__class__ is not AdminNonnullServer
             or 0 in text
         ):
             raise Irregular
@@ -750,7 +750,7 @@ def encode_admin_client_get_info_ret(value: AdminClientGetInfoRet) -> bytes:
     """struct admin_client_get_info_ret."""
     try:
         if (
-            type(value) is not AdminClientGetInfoRet
+            value.__class__ is not AdminClientGetInfoRet
             or type(value.params) is not list
             or len(value.params) > 64
         ):
@@ -768,9 +768,9 @@ def encode_admin_client_close_args(value: AdminClientCloseArgs) -> bytes:
         text = srv.name.encode()
         size = len(text)
         if (
-            type(value) is not AdminClientCloseArgs
-            or type(clnt) is not AdminNonnullClient
-            or type(srv) is not AdminNonnullServer
+            value.__class__ is not AdminClientCloseArgs
+            or clnt.__class__ is not AdminNonnullClient
+            or srv.__class__ is not AdminNonnullServer
             or 0 in text
         ):
             raise Irregular

@@ -19,7 +19,7 @@ from libvirt_rpc.lock_protocol.types import (
     VirLockSpaceProtocolRestrictArgs,
 )
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, members, new, record_unpacker, whole
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, instances, members, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +35,15 @@ _s_65536, _s_65536_long = record_unpacker("", "", 65536)
 _16s_s_2I_65536, _16s_s_2I_65536_long = record_unpacker("16s", "2I", 65536)
 _16s_s_3I_65536, _16s_s_3I_65536_long = record_unpacker("16s", "3I", 65536)
 _s_I_65536, _s_I_65536_long = record_unpacker("", "I", 65536)
+_new_VirLockSpaceProtocolOwner = instances(VirLockSpaceProtocolOwner)
+_new_VirLockSpaceProtocolRegisterArgs = instances(VirLockSpaceProtocolRegisterArgs)
+_new_VirLockSpaceProtocolRestrictArgs = instances(VirLockSpaceProtocolRestrictArgs)
+_new_VirLockSpaceProtocolNewArgs = instances(VirLockSpaceProtocolNewArgs)
+_new_VirLockSpaceProtocolCreateLockSpaceArgs = instances(VirLockSpaceProtocolCreateLockSpaceArgs)
+_new_VirLockSpaceProtocolCreateResourceArgs = instances(VirLockSpaceProtocolCreateResourceArgs)
+_new_VirLockSpaceProtocolDeleteResourceArgs = instances(VirLockSpaceProtocolDeleteResourceArgs)
+_new_VirLockSpaceProtocolAcquireResourceArgs = instances(VirLockSpaceProtocolAcquireResourceArgs)
+_new_VirLockSpaceProtocolReleaseResourceArgs = instances(VirLockSpaceProtocolReleaseResourceArgs)
 _members_of_vir_lock_space_protocol_procedure = members(VirLockSpaceProtocolProcedure)
 
 
@@ -102,12 +111,11 @@ def decode_vir_lock_space_protocol_non_null_string(data: Buffer) -> str:
         length, raw, pad = unpack(wire, 0)
         if length != low:
             length, raw, pad = _s_65536_long(wire, 0)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value = raw.decode()
-        offset = extent
-        if offset == len(wire):
+        if extent == len(wire):
             return value
     except FAULTS:
         pass
@@ -126,8 +134,8 @@ def read_vir_lock_space_protocol_non_null_string(data: Buffer, offset: int) -> t
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_65536_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value = raw.decode()
         offset += extent
@@ -157,8 +165,8 @@ def read_vir_lock_space_protocol_string(data: Buffer, offset: int) -> tuple[str 
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_65536_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             value = raw.decode()
             offset += extent
@@ -174,18 +182,17 @@ def decode_vir_lock_space_protocol_owner(data: Buffer) -> VirLockSpaceProtocolOw
     wire = data if type(data) is bytes else bytes(data)
     value: VirLockSpaceProtocolOwner
     try:
-        value = new(VirLockSpaceProtocolOwner)
+        value = next(_new_VirLockSpaceProtocolOwner)
         low = wire[19]
         unpack, extent = _16s_s_2I_65536[low]
         value.uuid, length, raw, pad, value.id, value.pid = unpack(wire, 0)
         if length != low:
             value.uuid, length, raw, pad, value.id, value.pid = _16s_s_2I_65536_long(wire, 0)
-            extent = 28 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 28 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.name = raw.decode()
-        offset = extent
-        if offset == len(wire):
+        if extent == len(wire):
             return value
     except FAULTS:
         pass
@@ -200,14 +207,14 @@ def read_vir_lock_space_protocol_owner(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirLockSpaceProtocolOwner)
+        value = next(_new_VirLockSpaceProtocolOwner)
         low = wire[offset + 19]
         unpack, extent = _16s_s_2I_65536[low]
         value.uuid, length, raw, pad, value.id, value.pid = unpack(wire, offset)
         if length != low:
             value.uuid, length, raw, pad, value.id, value.pid = _16s_s_2I_65536_long(wire, offset)
-            extent = 28 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 28 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.name = raw.decode()
         offset += extent
@@ -228,8 +235,8 @@ def read_vir_lock_space_protocol_register_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirLockSpaceProtocolRegisterArgs)
-        value.owner = owner = new(VirLockSpaceProtocolOwner)
+        value = next(_new_VirLockSpaceProtocolRegisterArgs)
+        value.owner = owner = next(_new_VirLockSpaceProtocolOwner)
         low = wire[offset + 19]
         unpack, extent = _16s_s_3I_65536[low]
         owner.uuid, length, raw, pad, owner.id, owner.pid, value.flags = unpack(wire, offset)
@@ -237,8 +244,8 @@ def read_vir_lock_space_protocol_register_args(
             owner.uuid, length, raw, pad, owner.id, owner.pid, value.flags = _16s_s_3I_65536_long(
                 wire, offset
             )
-            extent = 32 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 32 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         owner.name = raw.decode()
         offset += extent
@@ -251,7 +258,7 @@ def decode_vir_lock_space_protocol_restrict_args(data: Buffer) -> VirLockSpacePr
     """struct virLockSpaceProtocolRestrictArgs that fills the buffer."""
     value: VirLockSpaceProtocolRestrictArgs
     try:
-        value = new(VirLockSpaceProtocolRestrictArgs)
+        value = next(_new_VirLockSpaceProtocolRestrictArgs)
         (value.flags,) = _I_all(data)
         return value
     except FAULTS:
@@ -267,7 +274,7 @@ def read_vir_lock_space_protocol_restrict_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirLockSpaceProtocolRestrictArgs)
+        value = next(_new_VirLockSpaceProtocolRestrictArgs)
         (value.flags,) = _I(wire, offset)
         offset += 4
         return value, offset
@@ -287,14 +294,14 @@ def read_vir_lock_space_protocol_new_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirLockSpaceProtocolNewArgs)
+        value = next(_new_VirLockSpaceProtocolNewArgs)
         low = wire[offset + 3]
         unpack, extent = _s_I_65536[low]
         length, raw, pad, value.flags = unpack(wire, offset)
         if length != low:
             length, raw, pad, value.flags = _s_I_65536_long(wire, offset)
-            extent = 8 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 8 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.path = raw.decode()
         offset += extent
@@ -317,14 +324,14 @@ def read_vir_lock_space_protocol_create_lock_space_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirLockSpaceProtocolCreateLockSpaceArgs)
+        value = next(_new_VirLockSpaceProtocolCreateLockSpaceArgs)
         low = wire[offset + 3]
         unpack, extent = _s_65536[low]
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_65536_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.path = raw.decode()
         offset += extent
@@ -347,14 +354,14 @@ def read_vir_lock_space_protocol_create_resource_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirLockSpaceProtocolCreateResourceArgs)
+        value = next(_new_VirLockSpaceProtocolCreateResourceArgs)
         low = wire[offset + 3]
         unpack, extent = _s_65536[low]
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_65536_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.path = raw.decode()
         offset += extent
@@ -363,8 +370,8 @@ def read_vir_lock_space_protocol_create_resource_args(
         length, raw, pad, value.flags = unpack(wire, offset)
         if length != low:
             length, raw, pad, value.flags = _s_I_65536_long(wire, offset)
-            extent = 8 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 8 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.name = raw.decode()
         offset += extent
@@ -387,14 +394,14 @@ def read_vir_lock_space_protocol_delete_resource_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirLockSpaceProtocolDeleteResourceArgs)
+        value = next(_new_VirLockSpaceProtocolDeleteResourceArgs)
         low = wire[offset + 3]
         unpack, extent = _s_65536[low]
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_65536_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.path = raw.decode()
         offset += extent
@@ -403,8 +410,8 @@ def read_vir_lock_space_protocol_delete_resource_args(
         length, raw, pad, value.flags = unpack(wire, offset)
         if length != low:
             length, raw, pad, value.flags = _s_I_65536_long(wire, offset)
-            extent = 8 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 8 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.name = raw.decode()
         offset += extent
@@ -427,14 +434,14 @@ def read_vir_lock_space_protocol_acquire_resource_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirLockSpaceProtocolAcquireResourceArgs)
+        value = next(_new_VirLockSpaceProtocolAcquireResourceArgs)
         low = wire[offset + 3]
         unpack, extent = _s_65536[low]
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_65536_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.path = raw.decode()
         offset += extent
@@ -443,8 +450,8 @@ def read_vir_lock_space_protocol_acquire_resource_args(
         length, raw, pad, value.flags = unpack(wire, offset)
         if length != low:
             length, raw, pad, value.flags = _s_I_65536_long(wire, offset)
-            extent = 8 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 8 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.name = raw.decode()
         offset += extent
@@ -467,14 +474,14 @@ def read_vir_lock_space_protocol_release_resource_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirLockSpaceProtocolReleaseResourceArgs)
+        value = next(_new_VirLockSpaceProtocolReleaseResourceArgs)
         low = wire[offset + 3]
         unpack, extent = _s_65536[low]
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_65536_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.path = raw.decode()
         offset += extent
@@ -483,8 +490,8 @@ def read_vir_lock_space_protocol_release_resource_args(
         length, raw, pad, value.flags = unpack(wire, offset)
         if length != low:
             length, raw, pad, value.flags = _s_I_65536_long(wire, offset)
-            extent = 8 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 8 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.name = raw.decode()
         offset += extent

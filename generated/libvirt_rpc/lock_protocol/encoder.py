@@ -85,7 +85,7 @@ def encode_vir_lock_space_protocol_owner(value: VirLockSpaceProtocolOwner) -> by
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not VirLockSpaceProtocolOwner or len(value.uuid) != 16 or 0 in text:
+        if value.__class__ is not VirLockSpaceProtocolOwner or len(value.uuid) != 16 or 0 in text:
             raise Irregular
         return (_16s_s_2I_65536[size] if size < SHORT else _16s_s_2I_65536_long)(
             value.uuid, text, value.id, value.pid
@@ -101,8 +101,8 @@ def encode_vir_lock_space_protocol_register_args(value: VirLockSpaceProtocolRegi
         text = owner.name.encode()
         size = len(text)
         if (
-            type(value) is not VirLockSpaceProtocolRegisterArgs
-            or type(owner) is not VirLockSpaceProtocolOwner
+            value.__class__ is not VirLockSpaceProtocolRegisterArgs
+            or owner.__class__ is not VirLockSpaceProtocolOwner
             or len(owner.uuid) != 16
             or 0 in text
         ):
@@ -117,7 +117,7 @@ def encode_vir_lock_space_protocol_register_args(value: VirLockSpaceProtocolRegi
 def encode_vir_lock_space_protocol_restrict_args(value: VirLockSpaceProtocolRestrictArgs) -> bytes:
     """struct virLockSpaceProtocolRestrictArgs."""
     try:
-        if type(value) is not VirLockSpaceProtocolRestrictArgs:
+        if value.__class__ is not VirLockSpaceProtocolRestrictArgs:
             raise Irregular
         return _I(value.flags)
     except FAULTS:
@@ -129,7 +129,7 @@ def encode_vir_lock_space_protocol_new_args(value: VirLockSpaceProtocolNewArgs) 
     try:
         text = value.path.encode()
         size = len(text)
-        if type(value) is not VirLockSpaceProtocolNewArgs or 0 in text:
+        if value.__class__ is not VirLockSpaceProtocolNewArgs or 0 in text:
             raise Irregular
         return (_s_I_65536[size] if size < SHORT else _s_I_65536_long)(text, value.flags)
     except FAULTS:
@@ -143,7 +143,7 @@ def encode_vir_lock_space_protocol_create_lock_space_args(
     try:
         text = value.path.encode()
         size = len(text)
-        if type(value) is not VirLockSpaceProtocolCreateLockSpaceArgs or 0 in text:
+        if value.__class__ is not VirLockSpaceProtocolCreateLockSpaceArgs or 0 in text:
             raise Irregular
         return (_s_65536[size] if size < SHORT else _s_65536_long)(text)
     except FAULTS:
@@ -159,7 +159,11 @@ def encode_vir_lock_space_protocol_create_resource_args(
         size = len(text)
         text_2 = value.name.encode()
         size_2 = len(text_2)
-        if type(value) is not VirLockSpaceProtocolCreateResourceArgs or 0 in text or 0 in text_2:
+        if (
+            value.__class__ is not VirLockSpaceProtocolCreateResourceArgs
+            or 0 in text
+            or 0 in text_2
+        ):
             raise Irregular
         return (_s_65536[size] if size < SHORT else _s_65536_long)(text) + (
             _s_I_65536[size_2] if size_2 < SHORT else _s_I_65536_long
@@ -177,7 +181,11 @@ def encode_vir_lock_space_protocol_delete_resource_args(
         size = len(text)
         text_2 = value.name.encode()
         size_2 = len(text_2)
-        if type(value) is not VirLockSpaceProtocolDeleteResourceArgs or 0 in text or 0 in text_2:
+        if (
+            value.__class__ is not VirLockSpaceProtocolDeleteResourceArgs
+            or 0 in text
+            or 0 in text_2
+        ):
             raise Irregular
         return (_s_65536[size] if size < SHORT else _s_65536_long)(text) + (
             _s_I_65536[size_2] if size_2 < SHORT else _s_I_65536_long
@@ -195,7 +203,11 @@ def encode_vir_lock_space_protocol_acquire_resource_args(
         size = len(text)
         text_2 = value.name.encode()
         size_2 = len(text_2)
-        if type(value) is not VirLockSpaceProtocolAcquireResourceArgs or 0 in text or 0 in text_2:
+        if (
+            value.__class__ is not VirLockSpaceProtocolAcquireResourceArgs
+            or 0 in text
+            or 0 in text_2
+        ):
             raise Irregular
         return (_s_65536[size] if size < SHORT else _s_65536_long)(text) + (
             _s_I_65536[size_2] if size_2 < SHORT else _s_I_65536_long
@@ -213,7 +225,11 @@ def encode_vir_lock_space_protocol_release_resource_args(
         size = len(text)
         text_2 = value.name.encode()
         size_2 = len(text_2)
-        if type(value) is not VirLockSpaceProtocolReleaseResourceArgs or 0 in text or 0 in text_2:
+        if (
+            value.__class__ is not VirLockSpaceProtocolReleaseResourceArgs
+            or 0 in text
+            or 0 in text_2
+        ):
             raise Irregular
         return (_s_65536[size] if size < SHORT else _s_65536_long)(text) + (
             _s_I_65536[size_2] if size_2 < SHORT else _s_I_65536_long

@@ -21,7 +21,7 @@ from libvirt_rpc.log_protocol.types import (
     VirLogManagerProtocolProcedure,
 )
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, members, new, record_unpacker, whole
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, instances, members, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +38,32 @@ _s_4194304, _s_4194304_long = record_unpacker("", "", 4194304)
 _16s_s_4194304, _16s_s_4194304_long = record_unpacker("16s", "", 4194304)
 _s_I_4194304, _s_I_4194304_long = record_unpacker("", "I", 4194304)
 _s_3QI_4194304, _s_3QI_4194304_long = record_unpacker("", "3QI", 4194304)
+_new_VirLogManagerProtocolDomain = instances(VirLogManagerProtocolDomain)
+_new_VirLogManagerProtocolLogFilePosition = instances(VirLogManagerProtocolLogFilePosition)
+_new_VirLogManagerProtocolDomainOpenLogFileArgs = instances(
+    VirLogManagerProtocolDomainOpenLogFileArgs
+)
+_new_VirLogManagerProtocolDomainOpenLogFileRet = instances(
+    VirLogManagerProtocolDomainOpenLogFileRet
+)
+_new_VirLogManagerProtocolDomainAppendLogFileArgs = instances(
+    VirLogManagerProtocolDomainAppendLogFileArgs
+)
+_new_VirLogManagerProtocolDomainAppendLogFileRet = instances(
+    VirLogManagerProtocolDomainAppendLogFileRet
+)
+_new_VirLogManagerProtocolDomainGetLogFilePositionArgs = instances(
+    VirLogManagerProtocolDomainGetLogFilePositionArgs
+)
+_new_VirLogManagerProtocolDomainGetLogFilePositionRet = instances(
+    VirLogManagerProtocolDomainGetLogFilePositionRet
+)
+_new_VirLogManagerProtocolDomainReadLogFileArgs = instances(
+    VirLogManagerProtocolDomainReadLogFileArgs
+)
+_new_VirLogManagerProtocolDomainReadLogFileRet = instances(
+    VirLogManagerProtocolDomainReadLogFileRet
+)
 _members_of_vir_log_manager_protocol_procedure = members(VirLogManagerProtocolProcedure)
 _members_of_vir_log_manager_protocol_domain_open_log_file_flags = members(
     VirLogManagerProtocolDomainOpenLogFileFlags
@@ -108,12 +134,11 @@ def decode_vir_log_manager_protocol_non_null_string(data: Buffer) -> str:
         length, raw, pad = unpack(wire, 0)
         if length != low:
             length, raw, pad = _s_4194304_long(wire, 0)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value = raw.decode()
-        offset = extent
-        if offset == len(wire):
+        if extent == len(wire):
             return value
     except FAULTS:
         pass
@@ -132,8 +157,8 @@ def read_vir_log_manager_protocol_non_null_string(data: Buffer, offset: int) -> 
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_4194304_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value = raw.decode()
         offset += extent
@@ -163,8 +188,8 @@ def read_vir_log_manager_protocol_string(data: Buffer, offset: int) -> tuple[str
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_4194304_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             value = raw.decode()
             offset += extent
@@ -180,18 +205,17 @@ def decode_vir_log_manager_protocol_domain(data: Buffer) -> VirLogManagerProtoco
     wire = data if type(data) is bytes else bytes(data)
     value: VirLogManagerProtocolDomain
     try:
-        value = new(VirLogManagerProtocolDomain)
+        value = next(_new_VirLogManagerProtocolDomain)
         low = wire[19]
         unpack, extent = _16s_s_4194304[low]
         value.uuid, length, raw, pad = unpack(wire, 0)
         if length != low:
             value.uuid, length, raw, pad = _16s_s_4194304_long(wire, 0)
-            extent = 20 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 20 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.name = raw.decode()
-        offset = extent
-        if offset == len(wire):
+        if extent == len(wire):
             return value
     except FAULTS:
         pass
@@ -206,14 +230,14 @@ def read_vir_log_manager_protocol_domain(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirLogManagerProtocolDomain)
+        value = next(_new_VirLogManagerProtocolDomain)
         low = wire[offset + 19]
         unpack, extent = _16s_s_4194304[low]
         value.uuid, length, raw, pad = unpack(wire, offset)
         if length != low:
             value.uuid, length, raw, pad = _16s_s_4194304_long(wire, offset)
-            extent = 20 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 20 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.name = raw.decode()
         offset += extent
@@ -228,7 +252,7 @@ def decode_vir_log_manager_protocol_log_file_position(
     """struct virLogManagerProtocolLogFilePosition that fills the buffer."""
     value: VirLogManagerProtocolLogFilePosition
     try:
-        value = new(VirLogManagerProtocolLogFilePosition)
+        value = next(_new_VirLogManagerProtocolLogFilePosition)
         value.inode, value.offset = _2Q_all(data)
         return value
     except FAULTS:
@@ -244,7 +268,7 @@ def read_vir_log_manager_protocol_log_file_position(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirLogManagerProtocolLogFilePosition)
+        value = next(_new_VirLogManagerProtocolLogFilePosition)
         value.inode, value.offset = _2Q(wire, offset)
         offset += 16
         return value, offset
@@ -297,15 +321,15 @@ def read_vir_log_manager_protocol_domain_open_log_file_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirLogManagerProtocolDomainOpenLogFileArgs)
-        value.dom = dom = new(VirLogManagerProtocolDomain)
+        value = next(_new_VirLogManagerProtocolDomainOpenLogFileArgs)
+        value.dom = dom = next(_new_VirLogManagerProtocolDomain)
         low = wire[offset + 3]
         unpack, extent = _s_4194304[low]
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_4194304_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.driver = raw.decode()
         offset += extent
@@ -314,8 +338,8 @@ def read_vir_log_manager_protocol_domain_open_log_file_args(
         dom.uuid, length, raw, pad = unpack(wire, offset)
         if length != low:
             dom.uuid, length, raw, pad = _16s_s_4194304_long(wire, offset)
-            extent = 20 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 20 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         dom.name = raw.decode()
         offset += extent
@@ -324,8 +348,8 @@ def read_vir_log_manager_protocol_domain_open_log_file_args(
         length, raw, pad, value.flags = unpack(wire, offset)
         if length != low:
             length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
-            extent = 8 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 8 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.path = raw.decode()
         offset += extent
@@ -340,8 +364,8 @@ def decode_vir_log_manager_protocol_domain_open_log_file_ret(
     """struct virLogManagerProtocolDomainOpenLogFileRet that fills the buffer."""
     value: VirLogManagerProtocolDomainOpenLogFileRet
     try:
-        value = new(VirLogManagerProtocolDomainOpenLogFileRet)
-        value.pos = pos = new(VirLogManagerProtocolLogFilePosition)
+        value = next(_new_VirLogManagerProtocolDomainOpenLogFileRet)
+        value.pos = pos = next(_new_VirLogManagerProtocolLogFilePosition)
         pos.inode, pos.offset = _2Q_all(data)
         return value
     except FAULTS:
@@ -357,8 +381,8 @@ def read_vir_log_manager_protocol_domain_open_log_file_ret(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirLogManagerProtocolDomainOpenLogFileRet)
-        value.pos = pos = new(VirLogManagerProtocolLogFilePosition)
+        value = next(_new_VirLogManagerProtocolDomainOpenLogFileRet)
+        value.pos = pos = next(_new_VirLogManagerProtocolLogFilePosition)
         pos.inode, pos.offset = _2Q(wire, offset)
         offset += 16
         return value, offset
@@ -380,15 +404,15 @@ def read_vir_log_manager_protocol_domain_append_log_file_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirLogManagerProtocolDomainAppendLogFileArgs)
-        value.dom = dom = new(VirLogManagerProtocolDomain)
+        value = next(_new_VirLogManagerProtocolDomainAppendLogFileArgs)
+        value.dom = dom = next(_new_VirLogManagerProtocolDomain)
         low = wire[offset + 3]
         unpack, extent = _s_4194304[low]
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_4194304_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.driver = raw.decode()
         offset += extent
@@ -397,8 +421,8 @@ def read_vir_log_manager_protocol_domain_append_log_file_args(
         dom.uuid, length, raw, pad = unpack(wire, offset)
         if length != low:
             dom.uuid, length, raw, pad = _16s_s_4194304_long(wire, offset)
-            extent = 20 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 20 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         dom.name = raw.decode()
         offset += extent
@@ -407,8 +431,8 @@ def read_vir_log_manager_protocol_domain_append_log_file_args(
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_4194304_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.path = raw.decode()
         offset += extent
@@ -417,8 +441,8 @@ def read_vir_log_manager_protocol_domain_append_log_file_args(
         length, raw, pad, value.flags = unpack(wire, offset)
         if length != low:
             length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
-            extent = 8 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 8 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.message = raw.decode()
         offset += extent
@@ -433,7 +457,7 @@ def decode_vir_log_manager_protocol_domain_append_log_file_ret(
     """struct virLogManagerProtocolDomainAppendLogFileRet that fills the buffer."""
     value: VirLogManagerProtocolDomainAppendLogFileRet
     try:
-        value = new(VirLogManagerProtocolDomainAppendLogFileRet)
+        value = next(_new_VirLogManagerProtocolDomainAppendLogFileRet)
         (value.ret,) = _i_all(data)
         return value
     except FAULTS:
@@ -449,7 +473,7 @@ def read_vir_log_manager_protocol_domain_append_log_file_ret(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirLogManagerProtocolDomainAppendLogFileRet)
+        value = next(_new_VirLogManagerProtocolDomainAppendLogFileRet)
         (value.ret,) = _i(wire, offset)
         offset += 4
         return value, offset
@@ -471,14 +495,14 @@ def read_vir_log_manager_protocol_domain_get_log_file_position_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirLogManagerProtocolDomainGetLogFilePositionArgs)
+        value = next(_new_VirLogManagerProtocolDomainGetLogFilePositionArgs)
         low = wire[offset + 3]
         unpack, extent = _s_I_4194304[low]
         length, raw, pad, value.flags = unpack(wire, offset)
         if length != low:
             length, raw, pad, value.flags = _s_I_4194304_long(wire, offset)
-            extent = 8 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 8 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.path = raw.decode()
         offset += extent
@@ -493,8 +517,8 @@ def decode_vir_log_manager_protocol_domain_get_log_file_position_ret(
     """struct virLogManagerProtocolDomainGetLogFilePositionRet that fills the buffer."""
     value: VirLogManagerProtocolDomainGetLogFilePositionRet
     try:
-        value = new(VirLogManagerProtocolDomainGetLogFilePositionRet)
-        value.pos = pos = new(VirLogManagerProtocolLogFilePosition)
+        value = next(_new_VirLogManagerProtocolDomainGetLogFilePositionRet)
+        value.pos = pos = next(_new_VirLogManagerProtocolLogFilePosition)
         pos.inode, pos.offset = _2Q_all(data)
         return value
     except FAULTS:
@@ -510,8 +534,8 @@ def read_vir_log_manager_protocol_domain_get_log_file_position_ret(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirLogManagerProtocolDomainGetLogFilePositionRet)
-        value.pos = pos = new(VirLogManagerProtocolLogFilePosition)
+        value = next(_new_VirLogManagerProtocolDomainGetLogFilePositionRet)
+        value.pos = pos = next(_new_VirLogManagerProtocolLogFilePosition)
         pos.inode, pos.offset = _2Q(wire, offset)
         offset += 16
         return value, offset
@@ -533,8 +557,8 @@ def read_vir_log_manager_protocol_domain_read_log_file_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirLogManagerProtocolDomainReadLogFileArgs)
-        value.pos = pos = new(VirLogManagerProtocolLogFilePosition)
+        value = next(_new_VirLogManagerProtocolDomainReadLogFileArgs)
+        value.pos = pos = next(_new_VirLogManagerProtocolLogFilePosition)
         low = wire[offset + 3]
         unpack, extent = _s_3QI_4194304[low]
         length, raw, pad, pos.inode, pos.offset, value.maxlen, value.flags = unpack(wire, offset)
@@ -542,8 +566,8 @@ def read_vir_log_manager_protocol_domain_read_log_file_args(
             length, raw, pad, pos.inode, pos.offset, value.maxlen, value.flags = (
                 _s_3QI_4194304_long(wire, offset)
             )
-            extent = 32 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 32 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.path = raw.decode()
         offset += extent
@@ -566,14 +590,14 @@ def read_vir_log_manager_protocol_domain_read_log_file_ret(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirLogManagerProtocolDomainReadLogFileRet)
+        value = next(_new_VirLogManagerProtocolDomainReadLogFileRet)
         low = wire[offset + 3]
         unpack, extent = _s_4194304[low]
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_4194304_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.data = raw.decode()
         offset += extent

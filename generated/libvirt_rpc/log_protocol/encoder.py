@@ -87,7 +87,7 @@ def encode_vir_log_manager_protocol_domain(value: VirLogManagerProtocolDomain) -
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not VirLogManagerProtocolDomain or len(value.uuid) != 16 or 0 in text:
+        if value.__class__ is not VirLogManagerProtocolDomain or len(value.uuid) != 16 or 0 in text:
             raise Irregular
         return (_16s_s_4194304[size] if size < SHORT else _16s_s_4194304_long)(value.uuid, text)
     except FAULTS:
@@ -99,7 +99,7 @@ def encode_vir_log_manager_protocol_log_file_position(
 ) -> bytes:
     """struct virLogManagerProtocolLogFilePosition."""
     try:
-        if type(value) is not VirLogManagerProtocolLogFilePosition:
+        if value.__class__ is not VirLogManagerProtocolLogFilePosition:
             raise Irregular
         return _2Q(value.inode, value.offset)
     except FAULTS:
@@ -131,9 +131,9 @@ def encode_vir_log_manager_protocol_domain_open_log_file_args(
         text_3 = value.path.encode()
         size_3 = len(text_3)
         if (
-            type(value) is not VirLogManagerProtocolDomainOpenLogFileArgs
+            value.__class__ is not VirLogManagerProtocolDomainOpenLogFileArgs
             or 0 in text
-            or type(dom) is not VirLogManagerProtocolDomain
+            or dom.__class__ is not VirLogManagerProtocolDomain
             or len(dom.uuid) != 16
             or 0 in text_2
             or 0 in text_3
@@ -161,8 +161,8 @@ def encode_vir_log_manager_protocol_domain_open_log_file_ret(
     try:
         pos = value.pos
         if (
-            type(value) is not VirLogManagerProtocolDomainOpenLogFileRet
-            or type(pos) is not VirLogManagerProtocolLogFilePosition
+            value.__class__ is not VirLogManagerProtocolDomainOpenLogFileRet
+            or pos.__class__ is not VirLogManagerProtocolLogFilePosition
         ):
             raise Irregular
         return _2Q(pos.inode, pos.offset)
@@ -185,9 +185,9 @@ def encode_vir_log_manager_protocol_domain_append_log_file_args(
         text_4 = value.message.encode()
         size_4 = len(text_4)
         if (
-            type(value) is not VirLogManagerProtocolDomainAppendLogFileArgs
+            value.__class__ is not VirLogManagerProtocolDomainAppendLogFileArgs
             or 0 in text
-            or type(dom) is not VirLogManagerProtocolDomain
+            or dom.__class__ is not VirLogManagerProtocolDomain
             or len(dom.uuid) != 16
             or 0 in text_2
             or 0 in text_3
@@ -215,7 +215,7 @@ def encode_vir_log_manager_protocol_domain_append_log_file_ret(
 ) -> bytes:
     """struct virLogManagerProtocolDomainAppendLogFileRet."""
     try:
-        if type(value) is not VirLogManagerProtocolDomainAppendLogFileRet:
+        if value.__class__ is not VirLogManagerProtocolDomainAppendLogFileRet:
             raise Irregular
         return _i(value.ret)
     except FAULTS:
@@ -229,7 +229,7 @@ def encode_vir_log_manager_protocol_domain_get_log_file_position_args(
     try:
         text = value.path.encode()
         size = len(text)
-        if type(value) is not VirLogManagerProtocolDomainGetLogFilePositionArgs or 0 in text:
+        if value.__class__ is not VirLogManagerProtocolDomainGetLogFilePositionArgs or 0 in text:
             raise Irregular
         return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
@@ -243,8 +243,8 @@ def encode_vir_log_manager_protocol_domain_get_log_file_position_ret(
     try:
         pos = value.pos
         if (
-            type(value) is not VirLogManagerProtocolDomainGetLogFilePositionRet
-            or type(pos) is not VirLogManagerProtocolLogFilePosition
+            value.__class__ is not VirLogManagerProtocolDomainGetLogFilePositionRet
+            or pos.__class__ is not VirLogManagerProtocolLogFilePosition
         ):
             raise Irregular
         return _2Q(pos.inode, pos.offset)
@@ -261,9 +261,9 @@ def encode_vir_log_manager_protocol_domain_read_log_file_args(
         size = len(text)
         pos = value.pos
         if (
-            type(value) is not VirLogManagerProtocolDomainReadLogFileArgs
+            value.__class__ is not VirLogManagerProtocolDomainReadLogFileArgs
             or 0 in text
-            or type(pos) is not VirLogManagerProtocolLogFilePosition
+            or pos.__class__ is not VirLogManagerProtocolLogFilePosition
         ):
             raise Irregular
         return (_s_3QI_4194304[size] if size < SHORT else _s_3QI_4194304_long)(
@@ -280,7 +280,7 @@ def encode_vir_log_manager_protocol_domain_read_log_file_ret(
     try:
         text = value.data.encode()
         size = len(text)
-        if type(value) is not VirLogManagerProtocolDomainReadLogFileRet or 0 in text:
+        if value.__class__ is not VirLogManagerProtocolDomainReadLogFileRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:

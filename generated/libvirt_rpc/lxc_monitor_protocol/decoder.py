@@ -13,7 +13,7 @@ from libvirt_rpc.lxc_monitor_protocol.types import (
     VirLXCMonitorProcedure,
 )
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, members, new
+from rpcgen.runtime.xdr import FAULTS, instances, members
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ _i = Struct(">i").unpack_from
 _Q = Struct(">Q").unpack_from
 _i_all = Struct(">i").unpack
 _Q_all = Struct(">Q").unpack
+_new_VirLXCMonitorExitEventMsg = instances(VirLXCMonitorExitEventMsg)
+_new_VirLXCMonitorInitEventMsg = instances(VirLXCMonitorInitEventMsg)
 _members_of_vir_lxc_monitor_exit_status = members(VirLXCMonitorExitStatus)
 _members_of_vir_lxc_monitor_procedure = members(VirLXCMonitorProcedure)
 
@@ -87,7 +89,7 @@ def decode_vir_lxc_monitor_exit_event_msg(data: Buffer) -> VirLXCMonitorExitEven
     """struct virLXCMonitorExitEventMsg that fills the buffer."""
     value: VirLXCMonitorExitEventMsg
     try:
-        value = new(VirLXCMonitorExitEventMsg)
+        value = next(_new_VirLXCMonitorExitEventMsg)
         (status,) = _i_all(data)
         value.status = _members_of_vir_lxc_monitor_exit_status[status]
         return value
@@ -104,7 +106,7 @@ def read_vir_lxc_monitor_exit_event_msg(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirLXCMonitorExitEventMsg)
+        value = next(_new_VirLXCMonitorExitEventMsg)
         (status,) = _i(wire, offset)
         offset += 4
         value.status = _members_of_vir_lxc_monitor_exit_status[status]
@@ -117,7 +119,7 @@ def decode_vir_lxc_monitor_init_event_msg(data: Buffer) -> VirLXCMonitorInitEven
     """struct virLXCMonitorInitEventMsg that fills the buffer."""
     value: VirLXCMonitorInitEventMsg
     try:
-        value = new(VirLXCMonitorInitEventMsg)
+        value = next(_new_VirLXCMonitorInitEventMsg)
         (value.initpid,) = _Q_all(data)
         return value
     except FAULTS:
@@ -133,7 +135,7 @@ def read_vir_lxc_monitor_init_event_msg(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirLXCMonitorInitEventMsg)
+        value = next(_new_VirLXCMonitorInitEventMsg)
         (value.initpid,) = _Q(wire, offset)
         offset += 8
         return value, offset

@@ -43,7 +43,7 @@ def encode_vir_lxc_monitor_exit_event_msg(value: VirLXCMonitorExitEventMsg) -> b
     """struct virLXCMonitorExitEventMsg."""
     try:
         if (
-            type(value) is not VirLXCMonitorExitEventMsg
+            value.__class__ is not VirLXCMonitorExitEventMsg
             or type(value.status) is not VirLXCMonitorExitStatus
         ):
             raise Irregular
@@ -55,7 +55,7 @@ def encode_vir_lxc_monitor_exit_event_msg(value: VirLXCMonitorExitEventMsg) -> b
 def encode_vir_lxc_monitor_init_event_msg(value: VirLXCMonitorInitEventMsg) -> bytes:
     """struct virLXCMonitorInitEventMsg."""
     try:
-        if type(value) is not VirLXCMonitorInitEventMsg:
+        if value.__class__ is not VirLXCMonitorInitEventMsg:
             raise Irregular
         return _Q(value.initpid)
     except FAULTS:

@@ -8,7 +8,7 @@ from struct import Struct
 from libvirt_rpc.lxc_protocol.types import SHAPES, LxcDomainOpenNamespaceArgs, LxcProcedure
 from libvirt_rpc.remote_protocol.types import RemoteNonnullDomain
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, members, new, record_unpacker, whole
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, instances, members, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _i = Struct(">i").unpack_from
 _i_all = Struct(">i").unpack
 _s_16siI_4194304, _s_16siI_4194304_long = record_unpacker("", "16siI", 4194304)
+_new_LxcDomainOpenNamespaceArgs = instances(LxcDomainOpenNamespaceArgs)
+_new_RemoteNonnullDomain = instances(RemoteNonnullDomain)
 _members_of_lxc_procedure = members(LxcProcedure)
 
 
@@ -59,15 +61,15 @@ def read_lxc_domain_open_namespace_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(LxcDomainOpenNamespaceArgs)
-        value.dom = dom = new(RemoteNonnullDomain)
+        value = next(_new_LxcDomainOpenNamespaceArgs)
+        value.dom = dom = next(_new_RemoteNonnullDomain)
         low = wire[offset + 3]
         unpack, extent = _s_16siI_4194304[low]
         length, raw, pad, dom.uuid, dom.id, value.flags = unpack(wire, offset)
         if length != low:
             length, raw, pad, dom.uuid, dom.id, value.flags = _s_16siI_4194304_long(wire, offset)
-            extent = 28 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 28 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         dom.name = raw.decode()
         offset += extent

@@ -32,8 +32,8 @@ def encode_lxc_domain_open_namespace_args(value: LxcDomainOpenNamespaceArgs) -> 
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not LxcDomainOpenNamespaceArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not LxcDomainOpenNamespaceArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):

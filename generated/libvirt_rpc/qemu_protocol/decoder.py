@@ -23,7 +23,7 @@ from libvirt_rpc.qemu_protocol.types import (
 )
 from libvirt_rpc.remote_protocol.types import RemoteNonnullDomain
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, members, new, record_unpacker, whole
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, instances, members, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +40,23 @@ _16si_s_iI_4194304, _16si_s_iI_4194304_long = record_unpacker("16si", "iI", 4194
 _s_16si_4194304, _s_16si_4194304_long = record_unpacker("", "16si", 4194304)
 _i_s_4194304, _i_s_4194304_long = record_unpacker("i", "", 4194304)
 _16si_s_q2I_4194304, _16si_s_q2I_4194304_long = record_unpacker("16si", "q2I", 4194304)
+_new_QemuDomainMonitorCommandArgs = instances(QemuDomainMonitorCommandArgs)
+_new_RemoteNonnullDomain = instances(RemoteNonnullDomain)
+_new_QemuDomainMonitorCommandRet = instances(QemuDomainMonitorCommandRet)
+_new_QemuDomainMonitorCommandWithFilesArgs = instances(QemuDomainMonitorCommandWithFilesArgs)
+_new_QemuDomainMonitorCommandWithFilesRet = instances(QemuDomainMonitorCommandWithFilesRet)
+_new_QemuDomainAgentCommandArgs = instances(QemuDomainAgentCommandArgs)
+_new_QemuDomainAgentCommandRet = instances(QemuDomainAgentCommandRet)
+_new_QemuDomainAttachArgs = instances(QemuDomainAttachArgs)
+_new_QemuDomainAttachRet = instances(QemuDomainAttachRet)
+_new_QemuConnectDomainMonitorEventRegisterArgs = instances(
+    QemuConnectDomainMonitorEventRegisterArgs
+)
+_new_QemuConnectDomainMonitorEventRegisterRet = instances(QemuConnectDomainMonitorEventRegisterRet)
+_new_QemuConnectDomainMonitorEventDeregisterArgs = instances(
+    QemuConnectDomainMonitorEventDeregisterArgs
+)
+_new_QemuDomainMonitorEventMsg = instances(QemuDomainMonitorEventMsg)
 _members_of_qemu_procedure = members(QemuProcedure)
 
 
@@ -82,15 +99,15 @@ def read_qemu_domain_monitor_command_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(QemuDomainMonitorCommandArgs)
-        value.dom = dom = new(RemoteNonnullDomain)
+        value = next(_new_QemuDomainMonitorCommandArgs)
+        value.dom = dom = next(_new_RemoteNonnullDomain)
         low = wire[offset + 3]
         unpack, extent = _s_4194304[low]
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_4194304_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         dom.name = raw.decode()
         offset += extent
@@ -99,8 +116,8 @@ def read_qemu_domain_monitor_command_args(
         dom.uuid, dom.id, length, raw, pad, value.flags = unpack(wire, offset)
         if length != low:
             dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304_long(wire, offset)
-            extent = 28 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 28 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.cmd = raw.decode()
         offset += extent
@@ -121,14 +138,14 @@ def read_qemu_domain_monitor_command_ret(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(QemuDomainMonitorCommandRet)
+        value = next(_new_QemuDomainMonitorCommandRet)
         low = wire[offset + 3]
         unpack, extent = _s_4194304[low]
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_4194304_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.result = raw.decode()
         offset += extent
@@ -151,15 +168,15 @@ def read_qemu_domain_monitor_command_with_files_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(QemuDomainMonitorCommandWithFilesArgs)
-        value.dom = dom = new(RemoteNonnullDomain)
+        value = next(_new_QemuDomainMonitorCommandWithFilesArgs)
+        value.dom = dom = next(_new_RemoteNonnullDomain)
         low = wire[offset + 3]
         unpack, extent = _s_4194304[low]
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_4194304_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         dom.name = raw.decode()
         offset += extent
@@ -168,8 +185,8 @@ def read_qemu_domain_monitor_command_with_files_args(
         dom.uuid, dom.id, length, raw, pad, value.flags = unpack(wire, offset)
         if length != low:
             dom.uuid, dom.id, length, raw, pad, value.flags = _16si_s_I_4194304_long(wire, offset)
-            extent = 28 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 28 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.cmd = raw.decode()
         offset += extent
@@ -192,14 +209,14 @@ def read_qemu_domain_monitor_command_with_files_ret(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(QemuDomainMonitorCommandWithFilesRet)
+        value = next(_new_QemuDomainMonitorCommandWithFilesRet)
         low = wire[offset + 3]
         unpack, extent = _s_4194304[low]
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_4194304_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.result = raw.decode()
         offset += extent
@@ -220,15 +237,15 @@ def read_qemu_domain_agent_command_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(QemuDomainAgentCommandArgs)
-        value.dom = dom = new(RemoteNonnullDomain)
+        value = next(_new_QemuDomainAgentCommandArgs)
+        value.dom = dom = next(_new_RemoteNonnullDomain)
         low = wire[offset + 3]
         unpack, extent = _s_4194304[low]
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_4194304_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         dom.name = raw.decode()
         offset += extent
@@ -239,8 +256,8 @@ def read_qemu_domain_agent_command_args(
             dom.uuid, dom.id, length, raw, pad, value.timeout, value.flags = (
                 _16si_s_iI_4194304_long(wire, offset)
             )
-            extent = 32 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 32 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.cmd = raw.decode()
         offset += extent
@@ -261,7 +278,7 @@ def read_qemu_domain_agent_command_ret(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(QemuDomainAgentCommandRet)
+        value = next(_new_QemuDomainAgentCommandRet)
         (flag,) = _I(wire, offset)
         offset += 4
         if flag == 0:
@@ -272,8 +289,8 @@ def read_qemu_domain_agent_command_ret(
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_4194304_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             value.result = raw.decode()
             offset += extent
@@ -288,7 +305,7 @@ def decode_qemu_domain_attach_args(data: Buffer) -> QemuDomainAttachArgs:
     """struct qemu_domain_attach_args that fills the buffer."""
     value: QemuDomainAttachArgs
     try:
-        value = new(QemuDomainAttachArgs)
+        value = next(_new_QemuDomainAttachArgs)
         value.pid_value, value.flags = _2I_all(data)
         return value
     except FAULTS:
@@ -302,7 +319,7 @@ def read_qemu_domain_attach_args(data: Buffer, offset: int) -> tuple[QemuDomainA
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(QemuDomainAttachArgs)
+        value = next(_new_QemuDomainAttachArgs)
         value.pid_value, value.flags = _2I(wire, offset)
         offset += 8
         return value, offset
@@ -320,15 +337,15 @@ def read_qemu_domain_attach_ret(data: Buffer, offset: int) -> tuple[QemuDomainAt
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(QemuDomainAttachRet)
-        value.dom = dom = new(RemoteNonnullDomain)
+        value = next(_new_QemuDomainAttachRet)
+        value.dom = dom = next(_new_RemoteNonnullDomain)
         low = wire[offset + 3]
         unpack, extent = _s_16si_4194304[low]
         length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
         if length != low:
             length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
-            extent = 24 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 24 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         dom.name = raw.decode()
         offset += extent
@@ -351,20 +368,20 @@ def read_qemu_connect_domain_monitor_event_register_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(QemuConnectDomainMonitorEventRegisterArgs)
+        value = next(_new_QemuConnectDomainMonitorEventRegisterArgs)
         (flag,) = _I(wire, offset)
         offset += 4
         if flag == 0:
             value.dom = None
         elif flag == 1:
-            value.dom = dom = new(RemoteNonnullDomain)
+            value.dom = dom = next(_new_RemoteNonnullDomain)
             low = wire[offset + 3]
             unpack, extent = _s_16si_4194304[low]
             length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
             if length != low:
                 length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
-                extent = 24 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 24 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             dom.name = raw.decode()
             offset += extent
@@ -380,8 +397,8 @@ def read_qemu_connect_domain_monitor_event_register_args(
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_4194304_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             value.event = raw.decode()
             offset += extent
@@ -400,7 +417,7 @@ def decode_qemu_connect_domain_monitor_event_register_ret(
     """struct qemu_connect_domain_monitor_event_register_ret that fills the buffer."""
     value: QemuConnectDomainMonitorEventRegisterRet
     try:
-        value = new(QemuConnectDomainMonitorEventRegisterRet)
+        value = next(_new_QemuConnectDomainMonitorEventRegisterRet)
         (value.callback_id,) = _i_all(data)
         return value
     except FAULTS:
@@ -416,7 +433,7 @@ def read_qemu_connect_domain_monitor_event_register_ret(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(QemuConnectDomainMonitorEventRegisterRet)
+        value = next(_new_QemuConnectDomainMonitorEventRegisterRet)
         (value.callback_id,) = _i(wire, offset)
         offset += 4
         return value, offset
@@ -430,7 +447,7 @@ def decode_qemu_connect_domain_monitor_event_deregister_args(
     """struct qemu_connect_domain_monitor_event_deregister_args that fills the buffer."""
     value: QemuConnectDomainMonitorEventDeregisterArgs
     try:
-        value = new(QemuConnectDomainMonitorEventDeregisterArgs)
+        value = next(_new_QemuConnectDomainMonitorEventDeregisterArgs)
         (value.callback_id,) = _i_all(data)
         return value
     except FAULTS:
@@ -446,7 +463,7 @@ def read_qemu_connect_domain_monitor_event_deregister_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(QemuConnectDomainMonitorEventDeregisterArgs)
+        value = next(_new_QemuConnectDomainMonitorEventDeregisterArgs)
         (value.callback_id,) = _i(wire, offset)
         offset += 4
         return value, offset
@@ -466,15 +483,15 @@ def read_qemu_domain_monitor_event_msg(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(QemuDomainMonitorEventMsg)
-        value.dom = dom = new(RemoteNonnullDomain)
+        value = next(_new_QemuDomainMonitorEventMsg)
+        value.dom = dom = next(_new_RemoteNonnullDomain)
         low = wire[offset + 7]
         unpack, extent = _i_s_4194304[low]
         value.callback_id, length, raw, pad = unpack(wire, offset)
         if length != low:
             value.callback_id, length, raw, pad = _i_s_4194304_long(wire, offset)
-            extent = 8 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 8 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         dom.name = raw.decode()
         offset += extent
@@ -485,8 +502,8 @@ def read_qemu_domain_monitor_event_msg(
             dom.uuid, dom.id, length, raw, pad, value.seconds, value.micros, flag = (
                 _16si_s_q2I_4194304_long(wire, offset)
             )
-            extent = 40 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 40 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.event = raw.decode()
         offset += extent
@@ -498,8 +515,8 @@ def read_qemu_domain_monitor_event_msg(
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_4194304_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             value.details = raw.decode()
             offset += extent

@@ -58,8 +58,8 @@ def encode_qemu_domain_monitor_command_args(value: QemuDomainMonitorCommandArgs)
         text_2 = value.cmd.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not QemuDomainMonitorCommandArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not QemuDomainMonitorCommandArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -77,7 +77,7 @@ def encode_qemu_domain_monitor_command_ret(value: QemuDomainMonitorCommandRet) -
     try:
         text = value.result.encode()
         size = len(text)
-        if type(value) is not QemuDomainMonitorCommandRet or 0 in text:
+        if value.__class__ is not QemuDomainMonitorCommandRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -95,8 +95,8 @@ def encode_qemu_domain_monitor_command_with_files_args(
         text_2 = value.cmd.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not QemuDomainMonitorCommandWithFilesArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not QemuDomainMonitorCommandWithFilesArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -116,7 +116,7 @@ def encode_qemu_domain_monitor_command_with_files_ret(
     try:
         text = value.result.encode()
         size = len(text)
-        if type(value) is not QemuDomainMonitorCommandWithFilesRet or 0 in text:
+        if value.__class__ is not QemuDomainMonitorCommandWithFilesRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -132,8 +132,8 @@ def encode_qemu_domain_agent_command_args(value: QemuDomainAgentCommandArgs) -> 
         text_2 = value.cmd.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not QemuDomainAgentCommandArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not QemuDomainAgentCommandArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -157,7 +157,7 @@ def encode_qemu_domain_agent_command_ret(value: QemuDomainAgentCommandRet) -> by
             if 0 in text:
                 raise Irregular
             result_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
-        if type(value) is not QemuDomainAgentCommandRet:
+        if value.__class__ is not QemuDomainAgentCommandRet:
             raise Irregular
         return result_part
     except FAULTS:
@@ -167,7 +167,7 @@ def encode_qemu_domain_agent_command_ret(value: QemuDomainAgentCommandRet) -> by
 def encode_qemu_domain_attach_args(value: QemuDomainAttachArgs) -> bytes:
     """struct qemu_domain_attach_args."""
     try:
-        if type(value) is not QemuDomainAttachArgs:
+        if value.__class__ is not QemuDomainAttachArgs:
             raise Irregular
         return _2I(value.pid_value, value.flags)
     except FAULTS:
@@ -181,8 +181,8 @@ def encode_qemu_domain_attach_ret(value: QemuDomainAttachRet) -> bytes:
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not QemuDomainAttachRet
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not QemuDomainAttachRet
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -205,7 +205,7 @@ def encode_qemu_connect_domain_monitor_event_register_args(
             dom = value.dom
             text = dom.name.encode()
             size = len(text)
-            if type(dom) is not RemoteNonnullDomain or 0 in text or len(dom.uuid) != 16:
+            if dom.__class__ is not RemoteNonnullDomain or 0 in text or len(dom.uuid) != 16:
                 raise Irregular
             dom_part = (_I_s_16si_4194304[size] if size < SHORT else _I_s_16si_4194304_long)(
                 1, text, dom.uuid, dom.id
@@ -218,7 +218,7 @@ def encode_qemu_connect_domain_monitor_event_register_args(
             if 0 in text_2:
                 raise Irregular
             event_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
-        if type(value) is not QemuConnectDomainMonitorEventRegisterArgs:
+        if value.__class__ is not QemuConnectDomainMonitorEventRegisterArgs:
             raise Irregular
         return b"".join((dom_part, event_part, _I(value.flags)))
     except FAULTS:
@@ -230,7 +230,7 @@ def encode_qemu_connect_domain_monitor_event_register_ret(
 ) -> bytes:
     """struct qemu_connect_domain_monitor_event_register_ret."""
     try:
-        if type(value) is not QemuConnectDomainMonitorEventRegisterRet:
+        if value.__class__ is not QemuConnectDomainMonitorEventRegisterRet:
             raise Irregular
         return _i(value.callback_id)
     except FAULTS:
@@ -242,7 +242,7 @@ def encode_qemu_connect_domain_monitor_event_deregister_args(
 ) -> bytes:
     """struct qemu_connect_domain_monitor_event_deregister_args."""
     try:
-        if type(value) is not QemuConnectDomainMonitorEventDeregisterArgs:
+        if value.__class__ is not QemuConnectDomainMonitorEventDeregisterArgs:
             raise Irregular
         return _i(value.callback_id)
     except FAULTS:
@@ -268,8 +268,8 @@ def encode_qemu_domain_monitor_event_msg(value: QemuDomainMonitorEventMsg) -> by
                 1, text_3
             )
         if (
-            type(value) is not QemuDomainMonitorEventMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not QemuDomainMonitorEventMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2

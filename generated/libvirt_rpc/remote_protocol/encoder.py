@@ -846,7 +846,7 @@ def _encode_each_remote_typed_param(values: list[RemoteTypedParam]) -> bytes:
         text = value.field.encode()
         size = len(text)
         the_value: Any = value.value
-        if type(value) is not RemoteTypedParam or 0 in text:
+        if value.__class__ is not RemoteTypedParam or 0 in text:
             raise Irregular
         cls = type(the_value)
         if cls is RemoteTypedParamValueVirTypedParamInt:
@@ -904,7 +904,7 @@ def _encode_each_remote_node_get_cpu_stats(values: list[RemoteNodeGetCpuStats]) 
     for value in values:
         text = value.field.encode()
         size = len(text)
-        if type(value) is not RemoteNodeGetCpuStats or 0 in text:
+        if value.__class__ is not RemoteNodeGetCpuStats or 0 in text:
             raise Irregular
         parts.append((_s_Q_4194304[size] if size < SHORT else _s_Q_4194304_long)(text, value.value))
     return b"".join(parts)
@@ -915,7 +915,7 @@ def _encode_each_remote_node_get_memory_stats(values: list[RemoteNodeGetMemorySt
     for value in values:
         text = value.field.encode()
         size = len(text)
-        if type(value) is not RemoteNodeGetMemoryStats or 0 in text:
+        if value.__class__ is not RemoteNodeGetMemoryStats or 0 in text:
             raise Irregular
         parts.append((_s_Q_4194304[size] if size < SHORT else _s_Q_4194304_long)(text, value.value))
     return b"".join(parts)
@@ -937,7 +937,7 @@ def _encode_each_remote_nonnull_domain(values: list[RemoteNonnullDomain]) -> byt
     for value in values:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNonnullDomain or 0 in text or len(value.uuid) != 16:
+        if value.__class__ is not RemoteNonnullDomain or 0 in text or len(value.uuid) != 16:
             raise Irregular
         parts.append(
             (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
@@ -954,8 +954,8 @@ def _encode_each_remote_domain_stats_record(values: list[RemoteDomainStatsRecord
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainStatsRecord
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainStatsRecord
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or type(value.params) is not list
@@ -976,7 +976,7 @@ def _encode_each_remote_domain_get_security_label_ret(
 ) -> bytes:
     parts = []
     for value in values:
-        if type(value) is not RemoteDomainGetSecurityLabelRet or len(value.label) > 4097:
+        if value.__class__ is not RemoteDomainGetSecurityLabelRet or len(value.label) > 4097:
             raise Irregular
         parts.append(
             b"".join((_I(len(value.label)), pack_chars(value.label, True), _i(value.enforcing)))
@@ -987,7 +987,7 @@ def _encode_each_remote_domain_get_security_label_ret(
 def _encode_each_remote_domain_memory_stat(values: list[RemoteDomainMemoryStat]) -> bytes:
     parts = []
     for value in values:
-        if type(value) is not RemoteDomainMemoryStat:
+        if value.__class__ is not RemoteDomainMemoryStat:
             raise Irregular
         parts.append(_iQ(value.tag, value.val))
     return b"".join(parts)
@@ -996,7 +996,7 @@ def _encode_each_remote_domain_memory_stat(values: list[RemoteDomainMemoryStat])
 def _encode_each_remote_vcpu_info(values: list[RemoteVcpuInfo]) -> bytes:
     parts = []
     for value in values:
-        if type(value) is not RemoteVcpuInfo:
+        if value.__class__ is not RemoteVcpuInfo:
             raise Irregular
         parts.append(_IiQi(value.number, value.state, value.cpu_time, value.cpu))
     return b"".join(parts)
@@ -1006,7 +1006,7 @@ def _encode_each_remote_domain_iothread_info(values: list[RemoteDomainIothreadIn
     parts = []
     for value in values:
         size = len(value.cpumap)
-        if type(value) is not RemoteDomainIothreadInfo:
+        if value.__class__ is not RemoteDomainIothreadInfo:
             raise Irregular
         parts.append(
             (_I_s_2048[size] if size < SHORT else _I_s_2048_long)(value.iothread_id, value.cpumap)
@@ -1019,7 +1019,7 @@ def _encode_each_remote_domain_disk_error(values: list[RemoteDomainDiskError]) -
     for value in values:
         text = value.disk.encode()
         size = len(text)
-        if type(value) is not RemoteDomainDiskError or 0 in text:
+        if value.__class__ is not RemoteDomainDiskError or 0 in text:
             raise Irregular
         parts.append((_s_i_4194304[size] if size < SHORT else _s_i_4194304_long)(text, value.error))
     return b"".join(parts)
@@ -1030,7 +1030,7 @@ def _encode_each_remote_domain_ip_addr(values: list[RemoteDomainIpAddr]) -> byte
     for value in values:
         text = value.addr.encode()
         size = len(text)
-        if type(value) is not RemoteDomainIpAddr or 0 in text:
+        if value.__class__ is not RemoteDomainIpAddr or 0 in text:
             raise Irregular
         parts.append(
             (_i_s_I_4194304[size] if size < SHORT else _i_s_I_4194304_long)(
@@ -1054,7 +1054,7 @@ def _encode_each_remote_domain_interface(values: list[RemoteDomainInterface]) ->
                 raise Irregular
             hwaddr_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if (
-            type(value) is not RemoteDomainInterface
+            value.__class__ is not RemoteDomainInterface
             or 0 in text
             or type(value.addrs) is not list
             or len(value.addrs) > 2048
@@ -1082,9 +1082,9 @@ def _encode_each_remote_nonnull_domain_snapshot(values: list[RemoteNonnullDomain
         text_2 = dom.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteNonnullDomainSnapshot
+            value.__class__ is not RemoteNonnullDomainSnapshot
             or 0 in text
-            or type(dom) is not RemoteNonnullDomain
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text_2
             or len(dom.uuid) != 16
         ):
@@ -1109,9 +1109,9 @@ def _encode_each_remote_nonnull_domain_checkpoint(
         text_2 = dom.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteNonnullDomainCheckpoint
+            value.__class__ is not RemoteNonnullDomainCheckpoint
             or 0 in text
-            or type(dom) is not RemoteNonnullDomain
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text_2
             or len(dom.uuid) != 16
         ):
@@ -1135,7 +1135,7 @@ def _encode_each_remote_domain_fsinfo(values: list[RemoteDomainFsinfo]) -> bytes
         text_3 = value.fstype.encode()
         size_3 = len(text_3)
         if (
-            type(value) is not RemoteDomainFsinfo
+            value.__class__ is not RemoteDomainFsinfo
             or 0 in text
             or 0 in text_2
             or 0 in text_3
@@ -1167,7 +1167,7 @@ def _encode_each_remote_domain_event_graphics_identity(
         size = len(text)
         text_2 = value.name.encode()
         size_2 = len(text_2)
-        if type(value) is not RemoteDomainEventGraphicsIdentity or 0 in text or 0 in text_2:
+        if value.__class__ is not RemoteDomainEventGraphicsIdentity or 0 in text or 0 in text_2:
             raise Irregular
         parts.append(
             (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
@@ -1181,7 +1181,7 @@ def _encode_each_remote_nonnull_network(values: list[RemoteNonnullNetwork]) -> b
     for value in values:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNonnullNetwork or 0 in text or len(value.uuid) != 16:
+        if value.__class__ is not RemoteNonnullNetwork or 0 in text or len(value.uuid) != 16:
             raise Irregular
         parts.append(
             (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, value.uuid)
@@ -1232,7 +1232,7 @@ def _encode_each_remote_network_dhcp_lease(values: list[RemoteNetworkDhcpLease])
             clientid_part = (_I_s_4194304[size_6] if size_6 < SHORT else _I_s_4194304_long)(
                 1, text_6
             )
-        if type(value) is not RemoteNetworkDhcpLease or 0 in text or 0 in text_4:
+        if value.__class__ is not RemoteNetworkDhcpLease or 0 in text or 0 in text_4:
             raise Irregular
         parts.append(
             b"".join(
@@ -1260,8 +1260,8 @@ def _encode_each_remote_nonnull_network_port(values: list[RemoteNonnullNetworkPo
         text = net.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNonnullNetworkPort
-            or type(net) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNonnullNetworkPort
+            or net.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(net.uuid) != 16
             or len(value.uuid) != 16
@@ -1282,7 +1282,7 @@ def _encode_each_remote_nonnull_interface(values: list[RemoteNonnullInterface]) 
         size = len(text)
         text_2 = value.mac.encode()
         size_2 = len(text_2)
-        if type(value) is not RemoteNonnullInterface or 0 in text or 0 in text_2:
+        if value.__class__ is not RemoteNonnullInterface or 0 in text or 0 in text_2:
             raise Irregular
         parts.append(
             (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
@@ -1296,7 +1296,7 @@ def _encode_each_remote_nonnull_nwfilter(values: list[RemoteNonnullNwfilter]) ->
     for value in values:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNonnullNwfilter or 0 in text or len(value.uuid) != 16:
+        if value.__class__ is not RemoteNonnullNwfilter or 0 in text or len(value.uuid) != 16:
             raise Irregular
         parts.append(
             (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, value.uuid)
@@ -1313,7 +1313,7 @@ def _encode_each_remote_nonnull_nwfilter_binding(
         size = len(text)
         text_2 = value.filtername.encode()
         size_2 = len(text_2)
-        if type(value) is not RemoteNonnullNwfilterBinding or 0 in text or 0 in text_2:
+        if value.__class__ is not RemoteNonnullNwfilterBinding or 0 in text or 0 in text_2:
             raise Irregular
         parts.append(
             (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
@@ -1327,7 +1327,7 @@ def _encode_each_remote_nonnull_storage_pool(values: list[RemoteNonnullStoragePo
     for value in values:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNonnullStoragePool or 0 in text or len(value.uuid) != 16:
+        if value.__class__ is not RemoteNonnullStoragePool or 0 in text or len(value.uuid) != 16:
             raise Irregular
         parts.append(
             (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, value.uuid)
@@ -1344,7 +1344,12 @@ def _encode_each_remote_nonnull_storage_vol(values: list[RemoteNonnullStorageVol
         size_2 = len(text_2)
         text_3 = value.key.encode()
         size_3 = len(text_3)
-        if type(value) is not RemoteNonnullStorageVol or 0 in text or 0 in text_2 or 0 in text_3:
+        if (
+            value.__class__ is not RemoteNonnullStorageVol
+            or 0 in text
+            or 0 in text_2
+            or 0 in text_3
+        ):
             raise Irregular
         parts.append(
             b"".join(
@@ -1363,7 +1368,7 @@ def _encode_each_remote_nonnull_node_device(values: list[RemoteNonnullNodeDevice
     for value in values:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNonnullNodeDevice or 0 in text:
+        if value.__class__ is not RemoteNonnullNodeDevice or 0 in text:
             raise Irregular
         parts.append((_s_4194304[size] if size < SHORT else _s_4194304_long)(text))
     return b"".join(parts)
@@ -1374,7 +1379,7 @@ def _encode_each_remote_nonnull_secret(values: list[RemoteNonnullSecret]) -> byt
     for value in values:
         text = value.usage_id.encode()
         size = len(text)
-        if type(value) is not RemoteNonnullSecret or len(value.uuid) != 16 or 0 in text:
+        if value.__class__ is not RemoteNonnullSecret or len(value.uuid) != 16 or 0 in text:
             raise Irregular
         parts.append(
             (_16si_s_4194304[size] if size < SHORT else _16si_s_4194304_long)(
@@ -1427,7 +1432,7 @@ def encode_remote_nonnull_domain(value: RemoteNonnullDomain) -> bytes:
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNonnullDomain or 0 in text or len(value.uuid) != 16:
+        if value.__class__ is not RemoteNonnullDomain or 0 in text or len(value.uuid) != 16:
             raise Irregular
         return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
             text, value.uuid, value.id
@@ -1441,7 +1446,7 @@ def encode_remote_nonnull_network(value: RemoteNonnullNetwork) -> bytes:
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNonnullNetwork or 0 in text or len(value.uuid) != 16:
+        if value.__class__ is not RemoteNonnullNetwork or 0 in text or len(value.uuid) != 16:
             raise Irregular
         return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, value.uuid)
     except FAULTS:
@@ -1455,8 +1460,8 @@ def encode_remote_nonnull_network_port(value: RemoteNonnullNetworkPort) -> bytes
         text = net.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNonnullNetworkPort
-            or type(net) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNonnullNetworkPort
+            or net.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(net.uuid) != 16
             or len(value.uuid) != 16
@@ -1474,7 +1479,7 @@ def encode_remote_nonnull_nwfilter(value: RemoteNonnullNwfilter) -> bytes:
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNonnullNwfilter or 0 in text or len(value.uuid) != 16:
+        if value.__class__ is not RemoteNonnullNwfilter or 0 in text or len(value.uuid) != 16:
             raise Irregular
         return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, value.uuid)
     except FAULTS:
@@ -1488,7 +1493,7 @@ def encode_remote_nonnull_nwfilter_binding(value: RemoteNonnullNwfilterBinding) 
         size = len(text)
         text_2 = value.filtername.encode()
         size_2 = len(text_2)
-        if type(value) is not RemoteNonnullNwfilterBinding or 0 in text or 0 in text_2:
+        if value.__class__ is not RemoteNonnullNwfilterBinding or 0 in text or 0 in text_2:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
             _s_4194304[size_2] if size_2 < SHORT else _s_4194304_long
@@ -1504,7 +1509,7 @@ def encode_remote_nonnull_interface(value: RemoteNonnullInterface) -> bytes:
         size = len(text)
         text_2 = value.mac.encode()
         size_2 = len(text_2)
-        if type(value) is not RemoteNonnullInterface or 0 in text or 0 in text_2:
+        if value.__class__ is not RemoteNonnullInterface or 0 in text or 0 in text_2:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
             _s_4194304[size_2] if size_2 < SHORT else _s_4194304_long
@@ -1518,7 +1523,7 @@ def encode_remote_nonnull_storage_pool(value: RemoteNonnullStoragePool) -> bytes
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNonnullStoragePool or 0 in text or len(value.uuid) != 16:
+        if value.__class__ is not RemoteNonnullStoragePool or 0 in text or len(value.uuid) != 16:
             raise Irregular
         return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, value.uuid)
     except FAULTS:
@@ -1534,7 +1539,12 @@ def encode_remote_nonnull_storage_vol(value: RemoteNonnullStorageVol) -> bytes:
         size_2 = len(text_2)
         text_3 = value.key.encode()
         size_3 = len(text_3)
-        if type(value) is not RemoteNonnullStorageVol or 0 in text or 0 in text_2 or 0 in text_3:
+        if (
+            value.__class__ is not RemoteNonnullStorageVol
+            or 0 in text
+            or 0 in text_2
+            or 0 in text_3
+        ):
             raise Irregular
         return b"".join(
             (
@@ -1552,7 +1562,7 @@ def encode_remote_nonnull_node_device(value: RemoteNonnullNodeDevice) -> bytes:
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNonnullNodeDevice or 0 in text:
+        if value.__class__ is not RemoteNonnullNodeDevice or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -1564,7 +1574,7 @@ def encode_remote_nonnull_secret(value: RemoteNonnullSecret) -> bytes:
     try:
         text = value.usage_id.encode()
         size = len(text)
-        if type(value) is not RemoteNonnullSecret or len(value.uuid) != 16 or 0 in text:
+        if value.__class__ is not RemoteNonnullSecret or len(value.uuid) != 16 or 0 in text:
             raise Irregular
         return (_16si_s_4194304[size] if size < SHORT else _16si_s_4194304_long)(
             value.uuid, value.usage_type, text
@@ -1582,9 +1592,9 @@ def encode_remote_nonnull_domain_snapshot(value: RemoteNonnullDomainSnapshot) ->
         text_2 = dom.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteNonnullDomainSnapshot
+            value.__class__ is not RemoteNonnullDomainSnapshot
             or 0 in text
-            or type(dom) is not RemoteNonnullDomain
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text_2
             or len(dom.uuid) != 16
         ):
@@ -1605,9 +1615,9 @@ def encode_remote_nonnull_domain_checkpoint(value: RemoteNonnullDomainCheckpoint
         text_2 = dom.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteNonnullDomainCheckpoint
+            value.__class__ is not RemoteNonnullDomainCheckpoint
             or 0 in text
-            or type(dom) is not RemoteNonnullDomain
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text_2
             or len(dom.uuid) != 16
         ):
@@ -1627,7 +1637,7 @@ def encode_remote_domain(value: RemoteNonnullDomain | None) -> bytes:
         else:
             text = value.name.encode()
             size = len(text)
-            if type(value) is not RemoteNonnullDomain or 0 in text or len(value.uuid) != 16:
+            if value.__class__ is not RemoteNonnullDomain or 0 in text or len(value.uuid) != 16:
                 raise Irregular
             value_part = (_I_s_16si_4194304[size] if size < SHORT else _I_s_16si_4194304_long)(
                 1, text, value.uuid, value.id
@@ -1645,7 +1655,7 @@ def encode_remote_network(value: RemoteNonnullNetwork | None) -> bytes:
         else:
             text = value.name.encode()
             size = len(text)
-            if type(value) is not RemoteNonnullNetwork or 0 in text or len(value.uuid) != 16:
+            if value.__class__ is not RemoteNonnullNetwork or 0 in text or len(value.uuid) != 16:
                 raise Irregular
             value_part = (_I_s_16s_4194304[size] if size < SHORT else _I_s_16s_4194304_long)(
                 1, text, value.uuid
@@ -1665,8 +1675,8 @@ def encode_remote_network_port(value: RemoteNonnullNetworkPort | None) -> bytes:
             text = net.name.encode()
             size = len(text)
             if (
-                type(value) is not RemoteNonnullNetworkPort
-                or type(net) is not RemoteNonnullNetwork
+                value.__class__ is not RemoteNonnullNetworkPort
+                or net.__class__ is not RemoteNonnullNetwork
                 or 0 in text
                 or len(net.uuid) != 16
                 or len(value.uuid) != 16
@@ -1688,7 +1698,7 @@ def encode_remote_nwfilter(value: RemoteNonnullNwfilter | None) -> bytes:
         else:
             text = value.name.encode()
             size = len(text)
-            if type(value) is not RemoteNonnullNwfilter or 0 in text or len(value.uuid) != 16:
+            if value.__class__ is not RemoteNonnullNwfilter or 0 in text or len(value.uuid) != 16:
                 raise Irregular
             value_part = (_I_s_16s_4194304[size] if size < SHORT else _I_s_16s_4194304_long)(
                 1, text, value.uuid
@@ -1708,7 +1718,7 @@ def encode_remote_nwfilter_binding(value: RemoteNonnullNwfilterBinding | None) -
             size = len(text)
             text_2 = value.filtername.encode()
             size_2 = len(text_2)
-            if type(value) is not RemoteNonnullNwfilterBinding or 0 in text or 0 in text_2:
+            if value.__class__ is not RemoteNonnullNwfilterBinding or 0 in text or 0 in text_2:
                 raise Irregular
             value_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text) + (
                 _s_4194304[size_2] if size_2 < SHORT else _s_4194304_long
@@ -1726,7 +1736,11 @@ def encode_remote_storage_pool(value: RemoteNonnullStoragePool | None) -> bytes:
         else:
             text = value.name.encode()
             size = len(text)
-            if type(value) is not RemoteNonnullStoragePool or 0 in text or len(value.uuid) != 16:
+            if (
+                value.__class__ is not RemoteNonnullStoragePool
+                or 0 in text
+                or len(value.uuid) != 16
+            ):
                 raise Irregular
             value_part = (_I_s_16s_4194304[size] if size < SHORT else _I_s_16s_4194304_long)(
                 1, text, value.uuid
@@ -1749,7 +1763,7 @@ def encode_remote_storage_vol(value: RemoteNonnullStorageVol | None) -> bytes:
             text_3 = value.key.encode()
             size_3 = len(text_3)
             if (
-                type(value) is not RemoteNonnullStorageVol
+                value.__class__ is not RemoteNonnullStorageVol
                 or 0 in text
                 or 0 in text_2
                 or 0 in text_3
@@ -1775,7 +1789,7 @@ def encode_remote_node_device(value: RemoteNonnullNodeDevice | None) -> bytes:
         else:
             text = value.name.encode()
             size = len(text)
-            if type(value) is not RemoteNonnullNodeDevice or 0 in text:
+            if value.__class__ is not RemoteNonnullNodeDevice or 0 in text:
                 raise Irregular
             value_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
         return value_part
@@ -1791,7 +1805,7 @@ def encode_remote_secret(value: RemoteNonnullSecret | None) -> bytes:
         else:
             text = value.usage_id.encode()
             size = len(text)
-            if type(value) is not RemoteNonnullSecret or len(value.uuid) != 16 or 0 in text:
+            if value.__class__ is not RemoteNonnullSecret or len(value.uuid) != 16 or 0 in text:
                 raise Irregular
             value_part = (_I16si_s_4194304[size] if size < SHORT else _I16si_s_4194304_long)(
                 1, value.uuid, value.usage_type, text
@@ -1835,7 +1849,7 @@ def encode_remote_typed_param(value: RemoteTypedParam) -> bytes:
         text = value.field.encode()
         size = len(text)
         the_value: Any = value.value
-        if type(value) is not RemoteTypedParam or 0 in text:
+        if value.__class__ is not RemoteTypedParam or 0 in text:
             raise Irregular
         cls = type(the_value)
         if cls is RemoteTypedParamValueVirTypedParamInt:
@@ -1892,7 +1906,7 @@ def encode_remote_error(value: RemoteError) -> bytes:
             dom = value.dom
             text_2 = dom.name.encode()
             size_2 = len(text_2)
-            if type(dom) is not RemoteNonnullDomain or 0 in text_2 or len(dom.uuid) != 16:
+            if dom.__class__ is not RemoteNonnullDomain or 0 in text_2 or len(dom.uuid) != 16:
                 raise Irregular
             dom_part = (_I_s_16si_4194304[size_2] if size_2 < SHORT else _I_s_16si_4194304_long)(
                 1, text_2, dom.uuid, dom.id
@@ -1927,12 +1941,12 @@ def encode_remote_error(value: RemoteError) -> bytes:
             net = value.net
             text_6 = net.name.encode()
             size_6 = len(text_6)
-            if type(net) is not RemoteNonnullNetwork or 0 in text_6 or len(net.uuid) != 16:
+            if net.__class__ is not RemoteNonnullNetwork or 0 in text_6 or len(net.uuid) != 16:
                 raise Irregular
             net_part = (_I_s_16s_4194304[size_6] if size_6 < SHORT else _I_s_16s_4194304_long)(
                 1, text_6, net.uuid
             )
-        if type(value) is not RemoteError:
+        if value.__class__ is not RemoteError:
             raise Irregular
         return b"".join(
             (
@@ -1972,7 +1986,7 @@ def encode_remote_connect_open_args(value: RemoteConnectOpenArgs) -> bytes:
             if 0 in text:
                 raise Irregular
             name_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
-        if type(value) is not RemoteConnectOpenArgs:
+        if value.__class__ is not RemoteConnectOpenArgs:
             raise Irregular
         return name_part + _I(value.flags)
     except FAULTS:
@@ -1982,7 +1996,7 @@ def encode_remote_connect_open_args(value: RemoteConnectOpenArgs) -> bytes:
 def encode_remote_connect_supports_feature_args(value: RemoteConnectSupportsFeatureArgs) -> bytes:
     """struct remote_connect_supports_feature_args."""
     try:
-        if type(value) is not RemoteConnectSupportsFeatureArgs:
+        if value.__class__ is not RemoteConnectSupportsFeatureArgs:
             raise Irregular
         return _i(value.feature)
     except FAULTS:
@@ -1992,7 +2006,7 @@ def encode_remote_connect_supports_feature_args(value: RemoteConnectSupportsFeat
 def encode_remote_connect_supports_feature_ret(value: RemoteConnectSupportsFeatureRet) -> bytes:
     """struct remote_connect_supports_feature_ret."""
     try:
-        if type(value) is not RemoteConnectSupportsFeatureRet:
+        if value.__class__ is not RemoteConnectSupportsFeatureRet:
             raise Irregular
         return _i(value.supported)
     except FAULTS:
@@ -2003,7 +2017,7 @@ def encode_remote_connect_set_identity_args(value: RemoteConnectSetIdentityArgs)
     """struct remote_connect_set_identity_args."""
     try:
         if (
-            type(value) is not RemoteConnectSetIdentityArgs
+            value.__class__ is not RemoteConnectSetIdentityArgs
             or type(value.params) is not list
             or len(value.params) > 20
         ):
@@ -2020,7 +2034,7 @@ def encode_remote_connect_event_connection_closed_msg(
 ) -> bytes:
     """struct remote_connect_event_connection_closed_msg."""
     try:
-        if type(value) is not RemoteConnectEventConnectionClosedMsg:
+        if value.__class__ is not RemoteConnectEventConnectionClosedMsg:
             raise Irregular
         return _i(value.reason)
     except FAULTS:
@@ -2032,7 +2046,7 @@ def encode_remote_connect_get_type_ret(value: RemoteConnectGetTypeRet) -> bytes:
     try:
         text = value.type.encode()
         size = len(text)
-        if type(value) is not RemoteConnectGetTypeRet or 0 in text:
+        if value.__class__ is not RemoteConnectGetTypeRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -2042,7 +2056,7 @@ def encode_remote_connect_get_type_ret(value: RemoteConnectGetTypeRet) -> bytes:
 def encode_remote_connect_get_version_ret(value: RemoteConnectGetVersionRet) -> bytes:
     """struct remote_connect_get_version_ret."""
     try:
-        if type(value) is not RemoteConnectGetVersionRet:
+        if value.__class__ is not RemoteConnectGetVersionRet:
             raise Irregular
         return _Q(value.hv_ver)
     except FAULTS:
@@ -2052,7 +2066,7 @@ def encode_remote_connect_get_version_ret(value: RemoteConnectGetVersionRet) -> 
 def encode_remote_connect_get_lib_version_ret(value: RemoteConnectGetLibVersionRet) -> bytes:
     """struct remote_connect_get_lib_version_ret."""
     try:
-        if type(value) is not RemoteConnectGetLibVersionRet:
+        if value.__class__ is not RemoteConnectGetLibVersionRet:
             raise Irregular
         return _Q(value.lib_ver)
     except FAULTS:
@@ -2064,7 +2078,7 @@ def encode_remote_connect_get_uri_ret(value: RemoteConnectGetUriRet) -> bytes:
     try:
         text = value.uri.encode()
         size = len(text)
-        if type(value) is not RemoteConnectGetUriRet or 0 in text:
+        if value.__class__ is not RemoteConnectGetUriRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -2076,7 +2090,7 @@ def encode_remote_connect_get_hostname_ret(value: RemoteConnectGetHostnameRet) -
     try:
         text = value.hostname.encode()
         size = len(text)
-        if type(value) is not RemoteConnectGetHostnameRet or 0 in text:
+        if value.__class__ is not RemoteConnectGetHostnameRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -2086,7 +2100,7 @@ def encode_remote_connect_get_hostname_ret(value: RemoteConnectGetHostnameRet) -
 def encode_remote_connect_is_secure_ret(value: RemoteConnectIsSecureRet) -> bytes:
     """struct remote_connect_is_secure_ret."""
     try:
-        if type(value) is not RemoteConnectIsSecureRet:
+        if value.__class__ is not RemoteConnectIsSecureRet:
             raise Irregular
         return _i(value.secure)
     except FAULTS:
@@ -2105,7 +2119,7 @@ def encode_remote_auth_list_ret(value: RemoteAuthListRet) -> bytes:
     """struct remote_auth_list_ret."""
     try:
         if (
-            type(value) is not RemoteAuthListRet
+            value.__class__ is not RemoteAuthListRet
             or type(value.types) is not list
             or len(value.types) > 20
         ):
@@ -2120,7 +2134,7 @@ def encode_remote_auth_sasl_init_ret(value: RemoteAuthSaslInitRet) -> bytes:
     try:
         text = value.mechlist.encode()
         size = len(text)
-        if type(value) is not RemoteAuthSaslInitRet or 0 in text:
+        if value.__class__ is not RemoteAuthSaslInitRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -2132,7 +2146,7 @@ def encode_remote_auth_sasl_start_args(value: RemoteAuthSaslStartArgs) -> bytes:
     try:
         text = value.mech.encode()
         size = len(text)
-        if type(value) is not RemoteAuthSaslStartArgs or 0 in text or len(value.data) > 65536:
+        if value.__class__ is not RemoteAuthSaslStartArgs or 0 in text or len(value.data) > 65536:
             raise Irregular
         return (_s_iI_4194304[size] if size < SHORT else _s_iI_4194304_long)(
             text, value.nil, len(value.data)
@@ -2144,7 +2158,7 @@ def encode_remote_auth_sasl_start_args(value: RemoteAuthSaslStartArgs) -> bytes:
 def encode_remote_auth_sasl_start_ret(value: RemoteAuthSaslStartRet) -> bytes:
     """struct remote_auth_sasl_start_ret."""
     try:
-        if type(value) is not RemoteAuthSaslStartRet or len(value.data) > 65536:
+        if value.__class__ is not RemoteAuthSaslStartRet or len(value.data) > 65536:
             raise Irregular
         return _2iI(value.complete, value.nil, len(value.data)) + pack_chars(value.data, True)
     except FAULTS:
@@ -2154,7 +2168,7 @@ def encode_remote_auth_sasl_start_ret(value: RemoteAuthSaslStartRet) -> bytes:
 def encode_remote_auth_sasl_step_args(value: RemoteAuthSaslStepArgs) -> bytes:
     """struct remote_auth_sasl_step_args."""
     try:
-        if type(value) is not RemoteAuthSaslStepArgs or len(value.data) > 65536:
+        if value.__class__ is not RemoteAuthSaslStepArgs or len(value.data) > 65536:
             raise Irregular
         return _iI(value.nil, len(value.data)) + pack_chars(value.data, True)
     except FAULTS:
@@ -2164,7 +2178,7 @@ def encode_remote_auth_sasl_step_args(value: RemoteAuthSaslStepArgs) -> bytes:
 def encode_remote_auth_sasl_step_ret(value: RemoteAuthSaslStepRet) -> bytes:
     """struct remote_auth_sasl_step_ret."""
     try:
-        if type(value) is not RemoteAuthSaslStepRet or len(value.data) > 65536:
+        if value.__class__ is not RemoteAuthSaslStepRet or len(value.data) > 65536:
             raise Irregular
         return _2iI(value.complete, value.nil, len(value.data)) + pack_chars(value.data, True)
     except FAULTS:
@@ -2174,7 +2188,7 @@ def encode_remote_auth_sasl_step_ret(value: RemoteAuthSaslStepRet) -> bytes:
 def encode_remote_auth_polkit_ret(value: RemoteAuthPolkitRet) -> bytes:
     """struct remote_auth_polkit_ret."""
     try:
-        if type(value) is not RemoteAuthPolkitRet:
+        if value.__class__ is not RemoteAuthPolkitRet:
             raise Irregular
         return _i(value.complete)
     except FAULTS:
@@ -2184,7 +2198,7 @@ def encode_remote_auth_polkit_ret(value: RemoteAuthPolkitRet) -> bytes:
 def encode_remote_node_get_info_ret(value: RemoteNodeGetInfoRet) -> bytes:
     """struct remote_node_get_info_ret."""
     try:
-        if type(value) is not RemoteNodeGetInfoRet or len(value.model) != 32:
+        if value.__class__ is not RemoteNodeGetInfoRet or len(value.model) != 32:
             raise Irregular
         return pack_chars(value.model, True) + _Q6i(
             value.memory,
@@ -2202,7 +2216,7 @@ def encode_remote_node_get_info_ret(value: RemoteNodeGetInfoRet) -> bytes:
 def encode_remote_connect_get_sysinfo_args(value: RemoteConnectGetSysinfoArgs) -> bytes:
     """struct remote_connect_get_sysinfo_args."""
     try:
-        if type(value) is not RemoteConnectGetSysinfoArgs:
+        if value.__class__ is not RemoteConnectGetSysinfoArgs:
             raise Irregular
         return _I(value.flags)
     except FAULTS:
@@ -2214,7 +2228,7 @@ def encode_remote_connect_get_sysinfo_ret(value: RemoteConnectGetSysinfoRet) -> 
     try:
         text = value.sysinfo.encode()
         size = len(text)
-        if type(value) is not RemoteConnectGetSysinfoRet or 0 in text:
+        if value.__class__ is not RemoteConnectGetSysinfoRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -2224,7 +2238,7 @@ def encode_remote_connect_get_sysinfo_ret(value: RemoteConnectGetSysinfoRet) -> 
 def encode_remote_node_get_free_memory_ret(value: RemoteNodeGetFreeMemoryRet) -> bytes:
     """struct remote_node_get_free_memory_ret."""
     try:
-        if type(value) is not RemoteNodeGetFreeMemoryRet:
+        if value.__class__ is not RemoteNodeGetFreeMemoryRet:
             raise Irregular
         return _Q(value.free_mem)
     except FAULTS:
@@ -2234,7 +2248,7 @@ def encode_remote_node_get_free_memory_ret(value: RemoteNodeGetFreeMemoryRet) ->
 def encode_remote_node_get_cells_free_memory_args(value: RemoteNodeGetCellsFreeMemoryArgs) -> bytes:
     """struct remote_node_get_cells_free_memory_args."""
     try:
-        if type(value) is not RemoteNodeGetCellsFreeMemoryArgs:
+        if value.__class__ is not RemoteNodeGetCellsFreeMemoryArgs:
             raise Irregular
         return _2i(value.start_cell, value.maxcells)
     except FAULTS:
@@ -2245,7 +2259,7 @@ def encode_remote_node_get_cells_free_memory_ret(value: RemoteNodeGetCellsFreeMe
     """struct remote_node_get_cells_free_memory_ret."""
     try:
         if (
-            type(value) is not RemoteNodeGetCellsFreeMemoryRet
+            value.__class__ is not RemoteNodeGetCellsFreeMemoryRet
             or type(value.cells) is not list
             or len(value.cells) > 1024
         ):
@@ -2260,7 +2274,7 @@ def encode_remote_node_get_cpu_stats(value: RemoteNodeGetCpuStats) -> bytes:
     try:
         text = value.field.encode()
         size = len(text)
-        if type(value) is not RemoteNodeGetCpuStats or 0 in text:
+        if value.__class__ is not RemoteNodeGetCpuStats or 0 in text:
             raise Irregular
         return (_s_Q_4194304[size] if size < SHORT else _s_Q_4194304_long)(text, value.value)
     except FAULTS:
@@ -2270,7 +2284,7 @@ def encode_remote_node_get_cpu_stats(value: RemoteNodeGetCpuStats) -> bytes:
 def encode_remote_node_get_cpu_stats_args(value: RemoteNodeGetCpuStatsArgs) -> bytes:
     """struct remote_node_get_cpu_stats_args."""
     try:
-        if type(value) is not RemoteNodeGetCpuStatsArgs:
+        if value.__class__ is not RemoteNodeGetCpuStatsArgs:
             raise Irregular
         return _2iI(value.cpu_num, value.nparams, value.flags)
     except FAULTS:
@@ -2281,7 +2295,7 @@ def encode_remote_node_get_cpu_stats_ret(value: RemoteNodeGetCpuStatsRet) -> byt
     """struct remote_node_get_cpu_stats_ret."""
     try:
         if (
-            type(value) is not RemoteNodeGetCpuStatsRet
+            value.__class__ is not RemoteNodeGetCpuStatsRet
             or type(value.params) is not list
             or len(value.params) > 16
         ):
@@ -2302,7 +2316,7 @@ def encode_remote_node_get_memory_stats(value: RemoteNodeGetMemoryStats) -> byte
     try:
         text = value.field.encode()
         size = len(text)
-        if type(value) is not RemoteNodeGetMemoryStats or 0 in text:
+        if value.__class__ is not RemoteNodeGetMemoryStats or 0 in text:
             raise Irregular
         return (_s_Q_4194304[size] if size < SHORT else _s_Q_4194304_long)(text, value.value)
     except FAULTS:
@@ -2312,7 +2326,7 @@ def encode_remote_node_get_memory_stats(value: RemoteNodeGetMemoryStats) -> byte
 def encode_remote_node_get_memory_stats_args(value: RemoteNodeGetMemoryStatsArgs) -> bytes:
     """struct remote_node_get_memory_stats_args."""
     try:
-        if type(value) is not RemoteNodeGetMemoryStatsArgs:
+        if value.__class__ is not RemoteNodeGetMemoryStatsArgs:
             raise Irregular
         return _2iI(value.nparams, value.cell_num, value.flags)
     except FAULTS:
@@ -2323,7 +2337,7 @@ def encode_remote_node_get_memory_stats_ret(value: RemoteNodeGetMemoryStatsRet) 
     """struct remote_node_get_memory_stats_ret."""
     try:
         if (
-            type(value) is not RemoteNodeGetMemoryStatsRet
+            value.__class__ is not RemoteNodeGetMemoryStatsRet
             or type(value.params) is not list
             or len(value.params) > 16
         ):
@@ -2342,7 +2356,7 @@ def encode_remote_node_get_memory_stats_ret(value: RemoteNodeGetMemoryStatsRet) 
 def encode_remote_node_get_cpu_map_args(value: RemoteNodeGetCpuMapArgs) -> bytes:
     """struct remote_node_get_cpu_map_args."""
     try:
-        if type(value) is not RemoteNodeGetCpuMapArgs:
+        if value.__class__ is not RemoteNodeGetCpuMapArgs:
             raise Irregular
         return _2iI(value.need_map, value.need_online, value.flags)
     except FAULTS:
@@ -2353,7 +2367,7 @@ def encode_remote_node_get_cpu_map_ret(value: RemoteNodeGetCpuMapRet) -> bytes:
     """struct remote_node_get_cpu_map_ret."""
     try:
         size = len(value.cpumap)
-        if type(value) is not RemoteNodeGetCpuMapRet:
+        if value.__class__ is not RemoteNodeGetCpuMapRet:
             raise Irregular
         return (_s_Ii_2048[size] if size < SHORT else _s_Ii_2048_long)(
             value.cpumap, value.online, value.ret
@@ -2367,7 +2381,7 @@ def encode_remote_node_get_memory_parameters_args(
 ) -> bytes:
     """struct remote_node_get_memory_parameters_args."""
     try:
-        if type(value) is not RemoteNodeGetMemoryParametersArgs:
+        if value.__class__ is not RemoteNodeGetMemoryParametersArgs:
             raise Irregular
         return _iI(value.nparams, value.flags)
     except FAULTS:
@@ -2378,7 +2392,7 @@ def encode_remote_node_get_memory_parameters_ret(value: RemoteNodeGetMemoryParam
     """struct remote_node_get_memory_parameters_ret."""
     try:
         if (
-            type(value) is not RemoteNodeGetMemoryParametersRet
+            value.__class__ is not RemoteNodeGetMemoryParametersRet
             or type(value.params) is not list
             or len(value.params) > 64
         ):
@@ -2400,7 +2414,7 @@ def encode_remote_node_set_memory_parameters_args(
     """struct remote_node_set_memory_parameters_args."""
     try:
         if (
-            type(value) is not RemoteNodeSetMemoryParametersArgs
+            value.__class__ is not RemoteNodeSetMemoryParametersArgs
             or type(value.params) is not list
             or len(value.params) > 64
         ):
@@ -2416,7 +2430,7 @@ def encode_remote_node_get_free_pages_args(value: RemoteNodeGetFreePagesArgs) ->
     """struct remote_node_get_free_pages_args."""
     try:
         if (
-            type(value) is not RemoteNodeGetFreePagesArgs
+            value.__class__ is not RemoteNodeGetFreePagesArgs
             or type(value.pages) is not list
             or len(value.pages) > 1024
         ):
@@ -2436,7 +2450,7 @@ def encode_remote_node_get_free_pages_ret(value: RemoteNodeGetFreePagesRet) -> b
     """struct remote_node_get_free_pages_ret."""
     try:
         if (
-            type(value) is not RemoteNodeGetFreePagesRet
+            value.__class__ is not RemoteNodeGetFreePagesRet
             or type(value.counts) is not list
             or len(value.counts) > 1024
         ):
@@ -2450,7 +2464,7 @@ def encode_remote_node_alloc_pages_args(value: RemoteNodeAllocPagesArgs) -> byte
     """struct remote_node_alloc_pages_args."""
     try:
         if (
-            type(value) is not RemoteNodeAllocPagesArgs
+            value.__class__ is not RemoteNodeAllocPagesArgs
             or type(value.page_sizes) is not list
             or len(value.page_sizes) > 1024
             or type(value.page_counts) is not list
@@ -2473,7 +2487,7 @@ def encode_remote_node_alloc_pages_args(value: RemoteNodeAllocPagesArgs) -> byte
 def encode_remote_node_alloc_pages_ret(value: RemoteNodeAllocPagesRet) -> bytes:
     """struct remote_node_alloc_pages_ret."""
     try:
-        if type(value) is not RemoteNodeAllocPagesRet:
+        if value.__class__ is not RemoteNodeAllocPagesRet:
             raise Irregular
         return _i(value.ret)
     except FAULTS:
@@ -2483,7 +2497,7 @@ def encode_remote_node_alloc_pages_ret(value: RemoteNodeAllocPagesRet) -> bytes:
 def encode_remote_node_get_sev_info_args(value: RemoteNodeGetSevInfoArgs) -> bytes:
     """struct remote_node_get_sev_info_args."""
     try:
-        if type(value) is not RemoteNodeGetSevInfoArgs:
+        if value.__class__ is not RemoteNodeGetSevInfoArgs:
             raise Irregular
         return _iI(value.nparams, value.flags)
     except FAULTS:
@@ -2494,7 +2508,7 @@ def encode_remote_node_get_sev_info_ret(value: RemoteNodeGetSevInfoRet) -> bytes
     """struct remote_node_get_sev_info_ret."""
     try:
         if (
-            type(value) is not RemoteNodeGetSevInfoRet
+            value.__class__ is not RemoteNodeGetSevInfoRet
             or type(value.params) is not list
             or len(value.params) > 64
         ):
@@ -2514,7 +2528,7 @@ def encode_remote_node_get_security_model_ret(value: RemoteNodeGetSecurityModelR
     """struct remote_node_get_security_model_ret."""
     try:
         if (
-            type(value) is not RemoteNodeGetSecurityModelRet
+            value.__class__ is not RemoteNodeGetSecurityModelRet
             or len(value.model) > 257
             or len(value.doi) > 257
         ):
@@ -2534,7 +2548,7 @@ def encode_remote_node_get_security_model_ret(value: RemoteNodeGetSecurityModelR
 def encode_remote_node_suspend_for_duration_args(value: RemoteNodeSuspendForDurationArgs) -> bytes:
     """struct remote_node_suspend_for_duration_args."""
     try:
-        if type(value) is not RemoteNodeSuspendForDurationArgs:
+        if value.__class__ is not RemoteNodeSuspendForDurationArgs:
             raise Irregular
         return _IQI(value.target, value.duration, value.flags)
     except FAULTS:
@@ -2546,7 +2560,7 @@ def encode_remote_connect_get_capabilities_ret(value: RemoteConnectGetCapabiliti
     try:
         text = value.capabilities.encode()
         size = len(text)
-        if type(value) is not RemoteConnectGetCapabilitiesRet or 0 in text:
+        if value.__class__ is not RemoteConnectGetCapabilitiesRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -2594,7 +2608,7 @@ def encode_remote_connect_get_domain_capabilities_args(
             virttype_part = (_I_s_4194304[size_4] if size_4 < SHORT else _I_s_4194304_long)(
                 1, text_4
             )
-        if type(value) is not RemoteConnectGetDomainCapabilitiesArgs:
+        if value.__class__ is not RemoteConnectGetDomainCapabilitiesArgs:
             raise Irregular
         return b"".join((emulatorbin_part, arch_part, machine_part, virttype_part, _I(value.flags)))
     except FAULTS:
@@ -2608,7 +2622,7 @@ def encode_remote_connect_get_domain_capabilities_ret(
     try:
         text = value.capabilities.encode()
         size = len(text)
-        if type(value) is not RemoteConnectGetDomainCapabilitiesRet or 0 in text:
+        if value.__class__ is not RemoteConnectGetDomainCapabilitiesRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -2626,7 +2640,7 @@ def encode_remote_connect_get_max_vcpus_args(value: RemoteConnectGetMaxVcpusArgs
             if 0 in text:
                 raise Irregular
             type_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
-        if type(value) is not RemoteConnectGetMaxVcpusArgs:
+        if value.__class__ is not RemoteConnectGetMaxVcpusArgs:
             raise Irregular
         return type_part
     except FAULTS:
@@ -2636,7 +2650,7 @@ def encode_remote_connect_get_max_vcpus_args(value: RemoteConnectGetMaxVcpusArgs
 def encode_remote_connect_get_max_vcpus_ret(value: RemoteConnectGetMaxVcpusRet) -> bytes:
     """struct remote_connect_get_max_vcpus_ret."""
     try:
-        if type(value) is not RemoteConnectGetMaxVcpusRet:
+        if value.__class__ is not RemoteConnectGetMaxVcpusRet:
             raise Irregular
         return _i(value.max_vcpus)
     except FAULTS:
@@ -2650,7 +2664,7 @@ def encode_remote_connect_get_cpu_model_names_args(
     try:
         text = value.arch.encode()
         size = len(text)
-        if type(value) is not RemoteConnectGetCpuModelNamesArgs or 0 in text:
+        if value.__class__ is not RemoteConnectGetCpuModelNamesArgs or 0 in text:
             raise Irregular
         return (_s_iI_4194304[size] if size < SHORT else _s_iI_4194304_long)(
             text, value.need_results, value.flags
@@ -2663,7 +2677,7 @@ def encode_remote_connect_get_cpu_model_names_ret(value: RemoteConnectGetCpuMode
     """struct remote_connect_get_cpu_model_names_ret."""
     try:
         if (
-            type(value) is not RemoteConnectGetCpuModelNamesRet
+            value.__class__ is not RemoteConnectGetCpuModelNamesRet
             or type(value.models) is not list
             or len(value.models) > 8192
         ):
@@ -2680,7 +2694,7 @@ def encode_remote_connect_compare_cpu_args(value: RemoteConnectCompareCpuArgs) -
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteConnectCompareCpuArgs or 0 in text:
+        if value.__class__ is not RemoteConnectCompareCpuArgs or 0 in text:
             raise Irregular
         return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
@@ -2690,7 +2704,7 @@ def encode_remote_connect_compare_cpu_args(value: RemoteConnectCompareCpuArgs) -
 def encode_remote_connect_compare_cpu_ret(value: RemoteConnectCompareCpuRet) -> bytes:
     """struct remote_connect_compare_cpu_ret."""
     try:
-        if type(value) is not RemoteConnectCompareCpuRet:
+        if value.__class__ is not RemoteConnectCompareCpuRet:
             raise Irregular
         return _i(value.result)
     except FAULTS:
@@ -2740,7 +2754,7 @@ def encode_remote_connect_compare_hypervisor_cpu_args(
             )
         text_5 = value.xml_cpu.encode()
         size_5 = len(text_5)
-        if type(value) is not RemoteConnectCompareHypervisorCpuArgs or 0 in text_5:
+        if value.__class__ is not RemoteConnectCompareHypervisorCpuArgs or 0 in text_5:
             raise Irregular
         return b"".join(
             (
@@ -2762,7 +2776,7 @@ def encode_remote_connect_compare_hypervisor_cpu_ret(
 ) -> bytes:
     """struct remote_connect_compare_hypervisor_cpu_ret."""
     try:
-        if type(value) is not RemoteConnectCompareHypervisorCpuRet:
+        if value.__class__ is not RemoteConnectCompareHypervisorCpuRet:
             raise Irregular
         return _i(value.result)
     except FAULTS:
@@ -2773,7 +2787,7 @@ def encode_remote_connect_baseline_cpu_args(value: RemoteConnectBaselineCpuArgs)
     """struct remote_connect_baseline_cpu_args."""
     try:
         if (
-            type(value) is not RemoteConnectBaselineCpuArgs
+            value.__class__ is not RemoteConnectBaselineCpuArgs
             or type(value.xml_cp_us) is not list
             or len(value.xml_cp_us) > 256
         ):
@@ -2794,7 +2808,7 @@ def encode_remote_connect_baseline_cpu_ret(value: RemoteConnectBaselineCpuRet) -
     try:
         text = value.cpu.encode()
         size = len(text)
-        if type(value) is not RemoteConnectBaselineCpuRet or 0 in text:
+        if value.__class__ is not RemoteConnectBaselineCpuRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -2843,7 +2857,7 @@ def encode_remote_connect_baseline_hypervisor_cpu_args(
                 1, text_4
             )
         if (
-            type(value) is not RemoteConnectBaselineHypervisorCpuArgs
+            value.__class__ is not RemoteConnectBaselineHypervisorCpuArgs
             or type(value.xml_cp_us) is not list
             or len(value.xml_cp_us) > 256
         ):
@@ -2870,7 +2884,7 @@ def encode_remote_connect_baseline_hypervisor_cpu_ret(
     try:
         text = value.cpu.encode()
         size = len(text)
-        if type(value) is not RemoteConnectBaselineHypervisorCpuRet or 0 in text:
+        if value.__class__ is not RemoteConnectBaselineHypervisorCpuRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -2882,7 +2896,7 @@ def encode_remote_domain_lookup_by_name_args(value: RemoteDomainLookupByNameArgs
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteDomainLookupByNameArgs or 0 in text:
+        if value.__class__ is not RemoteDomainLookupByNameArgs or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -2896,8 +2910,8 @@ def encode_remote_domain_lookup_by_name_ret(value: RemoteDomainLookupByNameRet) 
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainLookupByNameRet
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainLookupByNameRet
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -2912,7 +2926,7 @@ def encode_remote_domain_lookup_by_name_ret(value: RemoteDomainLookupByNameRet) 
 def encode_remote_domain_lookup_by_uuid_args(value: RemoteDomainLookupByUuidArgs) -> bytes:
     """struct remote_domain_lookup_by_uuid_args."""
     try:
-        if type(value) is not RemoteDomainLookupByUuidArgs or len(value.uuid) != 16:
+        if value.__class__ is not RemoteDomainLookupByUuidArgs or len(value.uuid) != 16:
             raise Irregular
         return _16s(value.uuid)
     except FAULTS:
@@ -2926,8 +2940,8 @@ def encode_remote_domain_lookup_by_uuid_ret(value: RemoteDomainLookupByUuidRet) 
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainLookupByUuidRet
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainLookupByUuidRet
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -2942,7 +2956,7 @@ def encode_remote_domain_lookup_by_uuid_ret(value: RemoteDomainLookupByUuidRet) 
 def encode_remote_domain_lookup_by_id_args(value: RemoteDomainLookupByIdArgs) -> bytes:
     """struct remote_domain_lookup_by_id_args."""
     try:
-        if type(value) is not RemoteDomainLookupByIdArgs:
+        if value.__class__ is not RemoteDomainLookupByIdArgs:
             raise Irregular
         return _i(value.id)
     except FAULTS:
@@ -2956,8 +2970,8 @@ def encode_remote_domain_lookup_by_id_ret(value: RemoteDomainLookupByIdRet) -> b
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainLookupByIdRet
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainLookupByIdRet
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -2972,7 +2986,7 @@ def encode_remote_domain_lookup_by_id_ret(value: RemoteDomainLookupByIdRet) -> b
 def encode_remote_connect_list_all_domains_args(value: RemoteConnectListAllDomainsArgs) -> bytes:
     """struct remote_connect_list_all_domains_args."""
     try:
-        if type(value) is not RemoteConnectListAllDomainsArgs:
+        if value.__class__ is not RemoteConnectListAllDomainsArgs:
             raise Irregular
         return _iI(value.need_results, value.flags)
     except FAULTS:
@@ -2983,7 +2997,7 @@ def encode_remote_connect_list_all_domains_ret(value: RemoteConnectListAllDomain
     """struct remote_connect_list_all_domains_ret."""
     try:
         if (
-            type(value) is not RemoteConnectListAllDomainsRet
+            value.__class__ is not RemoteConnectListAllDomainsRet
             or type(value.domains) is not list
             or len(value.domains) > 16384
         ):
@@ -3002,7 +3016,7 @@ def encode_remote_connect_list_all_domains_ret(value: RemoteConnectListAllDomain
 def encode_remote_connect_num_of_domains_ret(value: RemoteConnectNumOfDomainsRet) -> bytes:
     """struct remote_connect_num_of_domains_ret."""
     try:
-        if type(value) is not RemoteConnectNumOfDomainsRet:
+        if value.__class__ is not RemoteConnectNumOfDomainsRet:
             raise Irregular
         return _i(value.num)
     except FAULTS:
@@ -3012,7 +3026,7 @@ def encode_remote_connect_num_of_domains_ret(value: RemoteConnectNumOfDomainsRet
 def encode_remote_connect_list_domains_args(value: RemoteConnectListDomainsArgs) -> bytes:
     """struct remote_connect_list_domains_args."""
     try:
-        if type(value) is not RemoteConnectListDomainsArgs:
+        if value.__class__ is not RemoteConnectListDomainsArgs:
             raise Irregular
         return _i(value.maxids)
     except FAULTS:
@@ -3023,7 +3037,7 @@ def encode_remote_connect_list_domains_ret(value: RemoteConnectListDomainsRet) -
     """struct remote_connect_list_domains_ret."""
     try:
         if (
-            type(value) is not RemoteConnectListDomainsRet
+            value.__class__ is not RemoteConnectListDomainsRet
             or type(value.ids) is not list
             or len(value.ids) > 16384
         ):
@@ -3038,7 +3052,7 @@ def encode_remote_connect_num_of_defined_domains_ret(
 ) -> bytes:
     """struct remote_connect_num_of_defined_domains_ret."""
     try:
-        if type(value) is not RemoteConnectNumOfDefinedDomainsRet:
+        if value.__class__ is not RemoteConnectNumOfDefinedDomainsRet:
             raise Irregular
         return _i(value.num)
     except FAULTS:
@@ -3050,7 +3064,7 @@ def encode_remote_connect_list_defined_domains_args(
 ) -> bytes:
     """struct remote_connect_list_defined_domains_args."""
     try:
-        if type(value) is not RemoteConnectListDefinedDomainsArgs:
+        if value.__class__ is not RemoteConnectListDefinedDomainsArgs:
             raise Irregular
         return _i(value.maxnames)
     except FAULTS:
@@ -3063,7 +3077,7 @@ def encode_remote_connect_list_defined_domains_ret(
     """struct remote_connect_list_defined_domains_ret."""
     try:
         if (
-            type(value) is not RemoteConnectListDefinedDomainsRet
+            value.__class__ is not RemoteConnectListDefinedDomainsRet
             or type(value.names) is not list
             or len(value.names) > 16384
         ):
@@ -3080,8 +3094,8 @@ def encode_remote_domain_is_active_args(value: RemoteDomainIsActiveArgs) -> byte
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainIsActiveArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainIsActiveArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3096,7 +3110,7 @@ def encode_remote_domain_is_active_args(value: RemoteDomainIsActiveArgs) -> byte
 def encode_remote_domain_is_active_ret(value: RemoteDomainIsActiveRet) -> bytes:
     """struct remote_domain_is_active_ret."""
     try:
-        if type(value) is not RemoteDomainIsActiveRet:
+        if value.__class__ is not RemoteDomainIsActiveRet:
             raise Irregular
         return _i(value.active)
     except FAULTS:
@@ -3110,8 +3124,8 @@ def encode_remote_domain_is_persistent_args(value: RemoteDomainIsPersistentArgs)
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainIsPersistentArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainIsPersistentArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3126,7 +3140,7 @@ def encode_remote_domain_is_persistent_args(value: RemoteDomainIsPersistentArgs)
 def encode_remote_domain_is_persistent_ret(value: RemoteDomainIsPersistentRet) -> bytes:
     """struct remote_domain_is_persistent_ret."""
     try:
-        if type(value) is not RemoteDomainIsPersistentRet:
+        if value.__class__ is not RemoteDomainIsPersistentRet:
             raise Irregular
         return _i(value.persistent)
     except FAULTS:
@@ -3140,8 +3154,8 @@ def encode_remote_domain_is_updated_args(value: RemoteDomainIsUpdatedArgs) -> by
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainIsUpdatedArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainIsUpdatedArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3156,7 +3170,7 @@ def encode_remote_domain_is_updated_args(value: RemoteDomainIsUpdatedArgs) -> by
 def encode_remote_domain_is_updated_ret(value: RemoteDomainIsUpdatedRet) -> bytes:
     """struct remote_domain_is_updated_ret."""
     try:
-        if type(value) is not RemoteDomainIsUpdatedRet:
+        if value.__class__ is not RemoteDomainIsUpdatedRet:
             raise Irregular
         return _i(value.updated)
     except FAULTS:
@@ -3168,7 +3182,7 @@ def encode_remote_domain_define_xml_args(value: RemoteDomainDefineXmlArgs) -> by
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteDomainDefineXmlArgs or 0 in text:
+        if value.__class__ is not RemoteDomainDefineXmlArgs or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -3182,8 +3196,8 @@ def encode_remote_domain_define_xml_ret(value: RemoteDomainDefineXmlRet) -> byte
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainDefineXmlRet
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainDefineXmlRet
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3200,7 +3214,7 @@ def encode_remote_domain_define_xml_flags_args(value: RemoteDomainDefineXmlFlags
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteDomainDefineXmlFlagsArgs or 0 in text:
+        if value.__class__ is not RemoteDomainDefineXmlFlagsArgs or 0 in text:
             raise Irregular
         return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
@@ -3214,8 +3228,8 @@ def encode_remote_domain_define_xml_flags_ret(value: RemoteDomainDefineXmlFlagsR
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainDefineXmlFlagsRet
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainDefineXmlFlagsRet
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3234,8 +3248,8 @@ def encode_remote_domain_undefine_args(value: RemoteDomainUndefineArgs) -> bytes
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainUndefineArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainUndefineArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3254,8 +3268,8 @@ def encode_remote_domain_undefine_flags_args(value: RemoteDomainUndefineFlagsArg
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainUndefineFlagsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainUndefineFlagsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3284,8 +3298,8 @@ def encode_remote_domain_rename_args(value: RemoteDomainRenameArgs) -> bytes:
                 1, text_2
             )
         if (
-            type(value) is not RemoteDomainRenameArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainRenameArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3306,7 +3320,7 @@ def encode_remote_domain_rename_args(value: RemoteDomainRenameArgs) -> bytes:
 def encode_remote_domain_rename_ret(value: RemoteDomainRenameRet) -> bytes:
     """struct remote_domain_rename_ret."""
     try:
-        if type(value) is not RemoteDomainRenameRet:
+        if value.__class__ is not RemoteDomainRenameRet:
             raise Irregular
         return _i(value.retcode)
     except FAULTS:
@@ -3320,8 +3334,8 @@ def encode_remote_domain_get_xml_desc_args(value: RemoteDomainGetXmlDescArgs) ->
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetXmlDescArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetXmlDescArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3338,7 +3352,7 @@ def encode_remote_domain_get_xml_desc_ret(value: RemoteDomainGetXmlDescRet) -> b
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteDomainGetXmlDescRet or 0 in text:
+        if value.__class__ is not RemoteDomainGetXmlDescRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -3354,7 +3368,7 @@ def encode_remote_connect_domain_xml_from_native_args(
         size = len(text)
         text_2 = value.native_config.encode()
         size_2 = len(text_2)
-        if type(value) is not RemoteConnectDomainXmlFromNativeArgs or 0 in text or 0 in text_2:
+        if value.__class__ is not RemoteConnectDomainXmlFromNativeArgs or 0 in text or 0 in text_2:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
             _s_I_4194304[size_2] if size_2 < SHORT else _s_I_4194304_long
@@ -3370,7 +3384,7 @@ def encode_remote_connect_domain_xml_from_native_ret(
     try:
         text = value.domain_xml.encode()
         size = len(text)
-        if type(value) is not RemoteConnectDomainXmlFromNativeRet or 0 in text:
+        if value.__class__ is not RemoteConnectDomainXmlFromNativeRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -3386,7 +3400,7 @@ def encode_remote_connect_domain_xml_to_native_args(
         size = len(text)
         text_2 = value.domain_xml.encode()
         size_2 = len(text_2)
-        if type(value) is not RemoteConnectDomainXmlToNativeArgs or 0 in text or 0 in text_2:
+        if value.__class__ is not RemoteConnectDomainXmlToNativeArgs or 0 in text or 0 in text_2:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
             _s_I_4194304[size_2] if size_2 < SHORT else _s_I_4194304_long
@@ -3402,7 +3416,7 @@ def encode_remote_connect_domain_xml_to_native_ret(
     try:
         text = value.native_config.encode()
         size = len(text)
-        if type(value) is not RemoteConnectDomainXmlToNativeRet or 0 in text:
+        if value.__class__ is not RemoteConnectDomainXmlToNativeRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -3424,8 +3438,8 @@ def encode_remote_domain_get_metadata_args(value: RemoteDomainGetMetadataArgs) -
                 raise Irregular
             uri_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if (
-            type(value) is not RemoteDomainGetMetadataArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetMetadataArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3448,7 +3462,7 @@ def encode_remote_domain_get_metadata_ret(value: RemoteDomainGetMetadataRet) -> 
     try:
         text = value.metadata.encode()
         size = len(text)
-        if type(value) is not RemoteDomainGetMetadataRet or 0 in text:
+        if value.__class__ is not RemoteDomainGetMetadataRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -3488,8 +3502,8 @@ def encode_remote_domain_set_metadata_args(value: RemoteDomainSetMetadataArgs) -
                 raise Irregular
             uri_part = (_I_s_4194304[size_4] if size_4 < SHORT else _I_s_4194304_long)(1, text_4)
         if (
-            type(value) is not RemoteDomainSetMetadataArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSetMetadataArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3516,8 +3530,8 @@ def encode_remote_domain_get_autostart_args(value: RemoteDomainGetAutostartArgs)
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetAutostartArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetAutostartArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3532,7 +3546,7 @@ def encode_remote_domain_get_autostart_args(value: RemoteDomainGetAutostartArgs)
 def encode_remote_domain_get_autostart_ret(value: RemoteDomainGetAutostartRet) -> bytes:
     """struct remote_domain_get_autostart_ret."""
     try:
-        if type(value) is not RemoteDomainGetAutostartRet:
+        if value.__class__ is not RemoteDomainGetAutostartRet:
             raise Irregular
         return _i(value.autostart)
     except FAULTS:
@@ -3546,8 +3560,8 @@ def encode_remote_domain_set_autostart_args(value: RemoteDomainSetAutostartArgs)
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainSetAutostartArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSetAutostartArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3566,8 +3580,8 @@ def encode_remote_domain_get_autostart_once_args(value: RemoteDomainGetAutostart
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetAutostartOnceArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetAutostartOnceArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3582,7 +3596,7 @@ def encode_remote_domain_get_autostart_once_args(value: RemoteDomainGetAutostart
 def encode_remote_domain_get_autostart_once_ret(value: RemoteDomainGetAutostartOnceRet) -> bytes:
     """struct remote_domain_get_autostart_once_ret."""
     try:
-        if type(value) is not RemoteDomainGetAutostartOnceRet:
+        if value.__class__ is not RemoteDomainGetAutostartOnceRet:
             raise Irregular
         return _i(value.autostart)
     except FAULTS:
@@ -3596,8 +3610,8 @@ def encode_remote_domain_set_autostart_once_args(value: RemoteDomainSetAutostart
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainSetAutostartOnceArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSetAutostartOnceArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3616,8 +3630,8 @@ def encode_remote_domain_create_args(value: RemoteDomainCreateArgs) -> bytes:
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainCreateArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainCreateArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3636,8 +3650,8 @@ def encode_remote_domain_create_with_flags_args(value: RemoteDomainCreateWithFla
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainCreateWithFlagsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainCreateWithFlagsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3656,8 +3670,8 @@ def encode_remote_domain_create_with_flags_ret(value: RemoteDomainCreateWithFlag
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainCreateWithFlagsRet
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainCreateWithFlagsRet
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3676,8 +3690,8 @@ def encode_remote_domain_create_with_files_args(value: RemoteDomainCreateWithFil
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainCreateWithFilesArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainCreateWithFilesArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3696,8 +3710,8 @@ def encode_remote_domain_create_with_files_ret(value: RemoteDomainCreateWithFile
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainCreateWithFilesRet
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainCreateWithFilesRet
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3714,7 +3728,7 @@ def encode_remote_domain_create_xml_args(value: RemoteDomainCreateXmlArgs) -> by
     try:
         text = value.xml_desc.encode()
         size = len(text)
-        if type(value) is not RemoteDomainCreateXmlArgs or 0 in text:
+        if value.__class__ is not RemoteDomainCreateXmlArgs or 0 in text:
             raise Irregular
         return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
@@ -3728,8 +3742,8 @@ def encode_remote_domain_create_xml_ret(value: RemoteDomainCreateXmlRet) -> byte
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainCreateXmlRet
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainCreateXmlRet
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3748,7 +3762,7 @@ def encode_remote_domain_create_xml_with_files_args(
     try:
         text = value.xml_desc.encode()
         size = len(text)
-        if type(value) is not RemoteDomainCreateXmlWithFilesArgs or 0 in text:
+        if value.__class__ is not RemoteDomainCreateXmlWithFilesArgs or 0 in text:
             raise Irregular
         return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
@@ -3764,8 +3778,8 @@ def encode_remote_domain_create_xml_with_files_ret(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainCreateXmlWithFilesRet
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainCreateXmlWithFilesRet
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3786,8 +3800,8 @@ def encode_remote_domain_fd_associate_args(value: RemoteDomainFdAssociateArgs) -
         text_2 = value.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainFdAssociateArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainFdAssociateArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -3807,8 +3821,8 @@ def encode_remote_domain_suspend_args(value: RemoteDomainSuspendArgs) -> bytes:
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainSuspendArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSuspendArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3827,8 +3841,8 @@ def encode_remote_domain_resume_args(value: RemoteDomainResumeArgs) -> bytes:
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainResumeArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainResumeArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3847,8 +3861,8 @@ def encode_remote_domain_shutdown_args(value: RemoteDomainShutdownArgs) -> bytes
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainShutdownArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainShutdownArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3867,8 +3881,8 @@ def encode_remote_domain_shutdown_flags_args(value: RemoteDomainShutdownFlagsArg
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainShutdownFlagsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainShutdownFlagsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3887,8 +3901,8 @@ def encode_remote_domain_reboot_args(value: RemoteDomainRebootArgs) -> bytes:
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainRebootArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainRebootArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3907,8 +3921,8 @@ def encode_remote_domain_reset_args(value: RemoteDomainResetArgs) -> bytes:
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainResetArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainResetArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3927,8 +3941,8 @@ def encode_remote_domain_destroy_args(value: RemoteDomainDestroyArgs) -> bytes:
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainDestroyArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainDestroyArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3947,8 +3961,8 @@ def encode_remote_domain_destroy_flags_args(value: RemoteDomainDestroyFlagsArgs)
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainDestroyFlagsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainDestroyFlagsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3969,8 +3983,8 @@ def encode_remote_domain_set_lifecycle_action_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainSetLifecycleActionArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSetLifecycleActionArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -3991,8 +4005,8 @@ def encode_remote_domain_pm_suspend_for_duration_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainPmSuspendForDurationArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainPmSuspendForDurationArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -4011,8 +4025,8 @@ def encode_remote_domain_pm_wakeup_args(value: RemoteDomainPmWakeupArgs) -> byte
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainPmWakeupArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainPmWakeupArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -4033,8 +4047,8 @@ def encode_remote_domain_send_process_signal_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainSendProcessSignalArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSendProcessSignalArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -4053,8 +4067,8 @@ def encode_remote_domain_get_state_args(value: RemoteDomainGetStateArgs) -> byte
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetStateArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetStateArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -4069,7 +4083,7 @@ def encode_remote_domain_get_state_args(value: RemoteDomainGetStateArgs) -> byte
 def encode_remote_domain_get_state_ret(value: RemoteDomainGetStateRet) -> bytes:
     """struct remote_domain_get_state_ret."""
     try:
-        if type(value) is not RemoteDomainGetStateRet:
+        if value.__class__ is not RemoteDomainGetStateRet:
             raise Irregular
         return _2i(value.state, value.reason)
     except FAULTS:
@@ -4083,8 +4097,8 @@ def encode_remote_domain_get_info_args(value: RemoteDomainGetInfoArgs) -> bytes:
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetInfoArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetInfoArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -4099,7 +4113,7 @@ def encode_remote_domain_get_info_args(value: RemoteDomainGetInfoArgs) -> bytes:
 def encode_remote_domain_get_info_ret(value: RemoteDomainGetInfoRet) -> bytes:
     """struct remote_domain_get_info_ret."""
     try:
-        if type(value) is not RemoteDomainGetInfoRet:
+        if value.__class__ is not RemoteDomainGetInfoRet:
             raise Irregular
         return _3xB2Q2xHQ(
             value.state, value.max_mem, value.memory, value.nr_virt_cpu, value.cpu_time
@@ -4115,8 +4129,8 @@ def encode_remote_domain_get_control_info_args(value: RemoteDomainGetControlInfo
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetControlInfoArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetControlInfoArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -4131,7 +4145,7 @@ def encode_remote_domain_get_control_info_args(value: RemoteDomainGetControlInfo
 def encode_remote_domain_get_control_info_ret(value: RemoteDomainGetControlInfoRet) -> bytes:
     """struct remote_domain_get_control_info_ret."""
     try:
-        if type(value) is not RemoteDomainGetControlInfoRet:
+        if value.__class__ is not RemoteDomainGetControlInfoRet:
             raise Irregular
         return _2IQ(value.state, value.details, value.state_time)
     except FAULTS:
@@ -4145,8 +4159,8 @@ def encode_remote_domain_get_os_type_args(value: RemoteDomainGetOsTypeArgs) -> b
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetOsTypeArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetOsTypeArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -4163,7 +4177,7 @@ def encode_remote_domain_get_os_type_ret(value: RemoteDomainGetOsTypeRet) -> byt
     try:
         text = value.type.encode()
         size = len(text)
-        if type(value) is not RemoteDomainGetOsTypeRet or 0 in text:
+        if value.__class__ is not RemoteDomainGetOsTypeRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -4177,8 +4191,8 @@ def encode_remote_domain_get_messages_args(value: RemoteDomainGetMessagesArgs) -
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetMessagesArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetMessagesArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -4194,7 +4208,7 @@ def encode_remote_domain_get_messages_ret(value: RemoteDomainGetMessagesRet) -> 
     """struct remote_domain_get_messages_ret."""
     try:
         if (
-            type(value) is not RemoteDomainGetMessagesRet
+            value.__class__ is not RemoteDomainGetMessagesRet
             or type(value.msgs) is not list
             or len(value.msgs) > 2048
         ):
@@ -4211,8 +4225,8 @@ def encode_remote_domain_stats_record(value: RemoteDomainStatsRecord) -> bytes:
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainStatsRecord
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainStatsRecord
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or type(value.params) is not list
@@ -4232,7 +4246,7 @@ def encode_remote_connect_get_all_domain_stats_args(
     """struct remote_connect_get_all_domain_stats_args."""
     try:
         if (
-            type(value) is not RemoteConnectGetAllDomainStatsArgs
+            value.__class__ is not RemoteConnectGetAllDomainStatsArgs
             or type(value.doms) is not list
             or len(value.doms) > 16384
         ):
@@ -4254,7 +4268,7 @@ def encode_remote_connect_get_all_domain_stats_ret(
     """struct remote_connect_get_all_domain_stats_ret."""
     try:
         if (
-            type(value) is not RemoteConnectGetAllDomainStatsRet
+            value.__class__ is not RemoteConnectGetAllDomainStatsRet
             or type(value.ret_stats) is not list
             or len(value.ret_stats) > 16384
         ):
@@ -4271,8 +4285,8 @@ def encode_remote_domain_get_security_label_args(value: RemoteDomainGetSecurityL
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetSecurityLabelArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetSecurityLabelArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -4287,7 +4301,7 @@ def encode_remote_domain_get_security_label_args(value: RemoteDomainGetSecurityL
 def encode_remote_domain_get_security_label_ret(value: RemoteDomainGetSecurityLabelRet) -> bytes:
     """struct remote_domain_get_security_label_ret."""
     try:
-        if type(value) is not RemoteDomainGetSecurityLabelRet or len(value.label) > 4097:
+        if value.__class__ is not RemoteDomainGetSecurityLabelRet or len(value.label) > 4097:
             raise Irregular
         return b"".join((_I(len(value.label)), pack_chars(value.label, True), _i(value.enforcing)))
     except FAULTS:
@@ -4303,8 +4317,8 @@ def encode_remote_domain_get_security_label_list_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetSecurityLabelListArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetSecurityLabelListArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -4322,7 +4336,7 @@ def encode_remote_domain_get_security_label_list_ret(
     """struct remote_domain_get_security_label_list_ret."""
     try:
         if (
-            type(value) is not RemoteDomainGetSecurityLabelListRet
+            value.__class__ is not RemoteDomainGetSecurityLabelListRet
             or type(value.labels) is not list
             or len(value.labels) > 64
         ):
@@ -4347,8 +4361,8 @@ def encode_remote_domain_get_launch_security_info_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetLaunchSecurityInfoArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetLaunchSecurityInfoArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -4366,7 +4380,7 @@ def encode_remote_domain_get_launch_security_info_ret(
     """struct remote_domain_get_launch_security_info_ret."""
     try:
         if (
-            type(value) is not RemoteDomainGetLaunchSecurityInfoRet
+            value.__class__ is not RemoteDomainGetLaunchSecurityInfoRet
             or type(value.params) is not list
             or len(value.params) > 64
         ):
@@ -4385,8 +4399,8 @@ def encode_remote_domain_set_launch_security_state_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainSetLaunchSecurityStateArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSetLaunchSecurityStateArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or type(value.params) is not list
@@ -4415,8 +4429,8 @@ def encode_remote_domain_save_args(value: RemoteDomainSaveArgs) -> bytes:
         text_2 = value.to.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainSaveArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSaveArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -4446,8 +4460,8 @@ def encode_remote_domain_save_flags_args(value: RemoteDomainSaveFlagsArgs) -> by
                 raise Irregular
             dxml_part = (_I_s_4194304[size_3] if size_3 < SHORT else _I_s_4194304_long)(1, text_3)
         if (
-            type(value) is not RemoteDomainSaveFlagsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSaveFlagsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -4474,8 +4488,8 @@ def encode_remote_domain_save_params_args(value: RemoteDomainSaveParamsArgs) -> 
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainSaveParamsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSaveParamsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or type(value.params) is not list
@@ -4500,7 +4514,7 @@ def encode_remote_domain_restore_args(value: RemoteDomainRestoreArgs) -> bytes:
     try:
         text = value.from_.encode()
         size = len(text)
-        if type(value) is not RemoteDomainRestoreArgs or 0 in text:
+        if value.__class__ is not RemoteDomainRestoreArgs or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -4520,7 +4534,7 @@ def encode_remote_domain_restore_flags_args(value: RemoteDomainRestoreFlagsArgs)
             if 0 in text_2:
                 raise Irregular
             dxml_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
-        if type(value) is not RemoteDomainRestoreFlagsArgs or 0 in text:
+        if value.__class__ is not RemoteDomainRestoreFlagsArgs or 0 in text:
             raise Irregular
         return b"".join(
             (
@@ -4537,7 +4551,7 @@ def encode_remote_domain_restore_params_args(value: RemoteDomainRestoreParamsArg
     """struct remote_domain_restore_params_args."""
     try:
         if (
-            type(value) is not RemoteDomainRestoreParamsArgs
+            value.__class__ is not RemoteDomainRestoreParamsArgs
             or type(value.params) is not list
             or len(value.params) > 64
         ):
@@ -4556,7 +4570,7 @@ def encode_remote_domain_save_image_get_xml_desc_args(
     try:
         text = value.file.encode()
         size = len(text)
-        if type(value) is not RemoteDomainSaveImageGetXmlDescArgs or 0 in text:
+        if value.__class__ is not RemoteDomainSaveImageGetXmlDescArgs or 0 in text:
             raise Irregular
         return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
@@ -4570,7 +4584,7 @@ def encode_remote_domain_save_image_get_xml_desc_ret(
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteDomainSaveImageGetXmlDescRet or 0 in text:
+        if value.__class__ is not RemoteDomainSaveImageGetXmlDescRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -4586,7 +4600,7 @@ def encode_remote_domain_save_image_define_xml_args(
         size = len(text)
         text_2 = value.dxml.encode()
         size_2 = len(text_2)
-        if type(value) is not RemoteDomainSaveImageDefineXmlArgs or 0 in text or 0 in text_2:
+        if value.__class__ is not RemoteDomainSaveImageDefineXmlArgs or 0 in text or 0 in text_2:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
             _s_I_4194304[size_2] if size_2 < SHORT else _s_I_4194304_long
@@ -4602,8 +4616,8 @@ def encode_remote_domain_managed_save_args(value: RemoteDomainManagedSaveArgs) -
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainManagedSaveArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainManagedSaveArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -4624,8 +4638,8 @@ def encode_remote_domain_has_managed_save_image_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainHasManagedSaveImageArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainHasManagedSaveImageArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -4642,7 +4656,7 @@ def encode_remote_domain_has_managed_save_image_ret(
 ) -> bytes:
     """struct remote_domain_has_managed_save_image_ret."""
     try:
-        if type(value) is not RemoteDomainHasManagedSaveImageRet:
+        if value.__class__ is not RemoteDomainHasManagedSaveImageRet:
             raise Irregular
         return _i(value.result)
     except FAULTS:
@@ -4658,8 +4672,8 @@ def encode_remote_domain_managed_save_remove_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainManagedSaveRemoveArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainManagedSaveRemoveArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -4680,8 +4694,8 @@ def encode_remote_domain_managed_save_get_xml_desc_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainManagedSaveGetXmlDescArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainManagedSaveGetXmlDescArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -4700,7 +4714,7 @@ def encode_remote_domain_managed_save_get_xml_desc_ret(
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteDomainManagedSaveGetXmlDescRet or 0 in text:
+        if value.__class__ is not RemoteDomainManagedSaveGetXmlDescRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -4724,8 +4738,8 @@ def encode_remote_domain_managed_save_define_xml_args(
                 raise Irregular
             dxml_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if (
-            type(value) is not RemoteDomainManagedSaveDefineXmlArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainManagedSaveDefineXmlArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -4752,8 +4766,8 @@ def encode_remote_domain_core_dump_args(value: RemoteDomainCoreDumpArgs) -> byte
         text_2 = value.to.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainCoreDumpArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainCoreDumpArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -4777,8 +4791,8 @@ def encode_remote_domain_core_dump_with_format_args(
         text_2 = value.to.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainCoreDumpWithFormatArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainCoreDumpWithFormatArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -4800,8 +4814,8 @@ def encode_remote_domain_attach_device_args(value: RemoteDomainAttachDeviceArgs)
         text_2 = value.xml.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainAttachDeviceArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainAttachDeviceArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -4825,8 +4839,8 @@ def encode_remote_domain_attach_device_flags_args(
         text_2 = value.xml.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainAttachDeviceFlagsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainAttachDeviceFlagsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -4848,8 +4862,8 @@ def encode_remote_domain_detach_device_args(value: RemoteDomainDetachDeviceArgs)
         text_2 = value.xml.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainDetachDeviceArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainDetachDeviceArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -4873,8 +4887,8 @@ def encode_remote_domain_detach_device_flags_args(
         text_2 = value.xml.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainDetachDeviceFlagsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainDetachDeviceFlagsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -4898,8 +4912,8 @@ def encode_remote_domain_detach_device_alias_args(
         text_2 = value.alias.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainDetachDeviceAliasArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainDetachDeviceAliasArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -4923,8 +4937,8 @@ def encode_remote_domain_update_device_flags_args(
         text_2 = value.xml.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainUpdateDeviceFlagsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainUpdateDeviceFlagsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -4944,8 +4958,8 @@ def encode_remote_domain_get_max_memory_args(value: RemoteDomainGetMaxMemoryArgs
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetMaxMemoryArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetMaxMemoryArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -4960,7 +4974,7 @@ def encode_remote_domain_get_max_memory_args(value: RemoteDomainGetMaxMemoryArgs
 def encode_remote_domain_get_max_memory_ret(value: RemoteDomainGetMaxMemoryRet) -> bytes:
     """struct remote_domain_get_max_memory_ret."""
     try:
-        if type(value) is not RemoteDomainGetMaxMemoryRet:
+        if value.__class__ is not RemoteDomainGetMaxMemoryRet:
             raise Irregular
         return _Q(value.memory)
     except FAULTS:
@@ -4974,8 +4988,8 @@ def encode_remote_domain_set_max_memory_args(value: RemoteDomainSetMaxMemoryArgs
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainSetMaxMemoryArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSetMaxMemoryArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -4994,8 +5008,8 @@ def encode_remote_domain_set_memory_args(value: RemoteDomainSetMemoryArgs) -> by
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainSetMemoryArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSetMemoryArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -5014,8 +5028,8 @@ def encode_remote_domain_set_memory_flags_args(value: RemoteDomainSetMemoryFlags
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainSetMemoryFlagsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSetMemoryFlagsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -5036,8 +5050,8 @@ def encode_remote_domain_get_memory_parameters_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetMemoryParametersArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetMemoryParametersArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -5055,7 +5069,7 @@ def encode_remote_domain_get_memory_parameters_ret(
     """struct remote_domain_get_memory_parameters_ret."""
     try:
         if (
-            type(value) is not RemoteDomainGetMemoryParametersRet
+            value.__class__ is not RemoteDomainGetMemoryParametersRet
             or type(value.params) is not list
             or len(value.params) > 16
         ):
@@ -5080,8 +5094,8 @@ def encode_remote_domain_set_memory_parameters_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainSetMemoryParametersArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSetMemoryParametersArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or type(value.params) is not list
@@ -5110,8 +5124,8 @@ def encode_remote_domain_get_numa_parameters_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetNumaParametersArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetNumaParametersArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -5127,7 +5141,7 @@ def encode_remote_domain_get_numa_parameters_ret(value: RemoteDomainGetNumaParam
     """struct remote_domain_get_numa_parameters_ret."""
     try:
         if (
-            type(value) is not RemoteDomainGetNumaParametersRet
+            value.__class__ is not RemoteDomainGetNumaParametersRet
             or type(value.params) is not list
             or len(value.params) > 16
         ):
@@ -5152,8 +5166,8 @@ def encode_remote_domain_set_numa_parameters_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainSetNumaParametersArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSetNumaParametersArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or type(value.params) is not list
@@ -5176,7 +5190,7 @@ def encode_remote_domain_set_numa_parameters_args(
 def encode_remote_domain_memory_stat(value: RemoteDomainMemoryStat) -> bytes:
     """struct remote_domain_memory_stat."""
     try:
-        if type(value) is not RemoteDomainMemoryStat:
+        if value.__class__ is not RemoteDomainMemoryStat:
             raise Irregular
         return _iQ(value.tag, value.val)
     except FAULTS:
@@ -5190,8 +5204,8 @@ def encode_remote_domain_memory_stats_args(value: RemoteDomainMemoryStatsArgs) -
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainMemoryStatsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainMemoryStatsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -5207,7 +5221,7 @@ def encode_remote_domain_memory_stats_ret(value: RemoteDomainMemoryStatsRet) -> 
     """struct remote_domain_memory_stats_ret."""
     try:
         if (
-            type(value) is not RemoteDomainMemoryStatsRet
+            value.__class__ is not RemoteDomainMemoryStatsRet
             or type(value.stats) is not list
             or len(value.stats) > 1024
         ):
@@ -5226,8 +5240,8 @@ def encode_remote_domain_set_memory_stats_period_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainSetMemoryStatsPeriodArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSetMemoryStatsPeriodArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -5246,8 +5260,8 @@ def encode_remote_domain_memory_peek_args(value: RemoteDomainMemoryPeekArgs) -> 
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainMemoryPeekArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainMemoryPeekArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -5263,7 +5277,7 @@ def encode_remote_domain_memory_peek_ret(value: RemoteDomainMemoryPeekRet) -> by
     """struct remote_domain_memory_peek_ret."""
     try:
         size = len(value.buffer)
-        if type(value) is not RemoteDomainMemoryPeekRet:
+        if value.__class__ is not RemoteDomainMemoryPeekRet:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(value.buffer)
     except FAULTS:
@@ -5279,8 +5293,8 @@ def encode_remote_domain_start_dirty_rate_calc_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainStartDirtyRateCalcArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainStartDirtyRateCalcArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -5299,8 +5313,8 @@ def encode_remote_domain_get_max_vcpus_args(value: RemoteDomainGetMaxVcpusArgs) 
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetMaxVcpusArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetMaxVcpusArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -5315,7 +5329,7 @@ def encode_remote_domain_get_max_vcpus_args(value: RemoteDomainGetMaxVcpusArgs) 
 def encode_remote_domain_get_max_vcpus_ret(value: RemoteDomainGetMaxVcpusRet) -> bytes:
     """struct remote_domain_get_max_vcpus_ret."""
     try:
-        if type(value) is not RemoteDomainGetMaxVcpusRet:
+        if value.__class__ is not RemoteDomainGetMaxVcpusRet:
             raise Irregular
         return _i(value.num)
     except FAULTS:
@@ -5329,8 +5343,8 @@ def encode_remote_domain_set_vcpus_args(value: RemoteDomainSetVcpusArgs) -> byte
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainSetVcpusArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSetVcpusArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -5349,8 +5363,8 @@ def encode_remote_domain_set_vcpus_flags_args(value: RemoteDomainSetVcpusFlagsAr
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainSetVcpusFlagsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSetVcpusFlagsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -5369,8 +5383,8 @@ def encode_remote_domain_get_vcpus_flags_args(value: RemoteDomainGetVcpusFlagsAr
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetVcpusFlagsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetVcpusFlagsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -5385,7 +5399,7 @@ def encode_remote_domain_get_vcpus_flags_args(value: RemoteDomainGetVcpusFlagsAr
 def encode_remote_domain_get_vcpus_flags_ret(value: RemoteDomainGetVcpusFlagsRet) -> bytes:
     """struct remote_domain_get_vcpus_flags_ret."""
     try:
-        if type(value) is not RemoteDomainGetVcpusFlagsRet:
+        if value.__class__ is not RemoteDomainGetVcpusFlagsRet:
             raise Irregular
         return _i(value.num)
     except FAULTS:
@@ -5401,8 +5415,8 @@ def encode_remote_domain_set_vcpu_args(value: RemoteDomainSetVcpuArgs) -> bytes:
         text_2 = value.cpumap.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainSetVcpuArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSetVcpuArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -5418,7 +5432,7 @@ def encode_remote_domain_set_vcpu_args(value: RemoteDomainSetVcpuArgs) -> bytes:
 def encode_remote_vcpu_info(value: RemoteVcpuInfo) -> bytes:
     """struct remote_vcpu_info."""
     try:
-        if type(value) is not RemoteVcpuInfo:
+        if value.__class__ is not RemoteVcpuInfo:
             raise Irregular
         return _IiQi(value.number, value.state, value.cpu_time, value.cpu)
     except FAULTS:
@@ -5432,8 +5446,8 @@ def encode_remote_domain_get_vcpus_args(value: RemoteDomainGetVcpusArgs) -> byte
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetVcpusArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetVcpusArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -5450,7 +5464,7 @@ def encode_remote_domain_get_vcpus_ret(value: RemoteDomainGetVcpusRet) -> bytes:
     try:
         size = len(value.cpumaps)
         if (
-            type(value) is not RemoteDomainGetVcpusRet
+            value.__class__ is not RemoteDomainGetVcpusRet
             or type(value.info) is not list
             or len(value.info) > 16384
         ):
@@ -5474,8 +5488,8 @@ def encode_remote_domain_pin_vcpu_args(value: RemoteDomainPinVcpuArgs) -> bytes:
         size = len(text)
         size_2 = len(value.cpumap)
         if (
-            type(value) is not RemoteDomainPinVcpuArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainPinVcpuArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -5495,8 +5509,8 @@ def encode_remote_domain_pin_vcpu_flags_args(value: RemoteDomainPinVcpuFlagsArgs
         size = len(text)
         size_2 = len(value.cpumap)
         if (
-            type(value) is not RemoteDomainPinVcpuFlagsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainPinVcpuFlagsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -5515,8 +5529,8 @@ def encode_remote_domain_get_vcpu_pin_info_args(value: RemoteDomainGetVcpuPinInf
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetVcpuPinInfoArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetVcpuPinInfoArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -5532,7 +5546,7 @@ def encode_remote_domain_get_vcpu_pin_info_ret(value: RemoteDomainGetVcpuPinInfo
     """struct remote_domain_get_vcpu_pin_info_ret."""
     try:
         size = len(value.cpumaps)
-        if type(value) is not RemoteDomainGetVcpuPinInfoRet:
+        if value.__class__ is not RemoteDomainGetVcpuPinInfoRet:
             raise Irregular
         return (_s_i_8388608[size] if size < SHORT else _s_i_8388608_long)(value.cpumaps, value.num)
     except FAULTS:
@@ -5547,8 +5561,8 @@ def encode_remote_domain_pin_emulator_args(value: RemoteDomainPinEmulatorArgs) -
         size = len(text)
         size_2 = len(value.cpumap)
         if (
-            type(value) is not RemoteDomainPinEmulatorArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainPinEmulatorArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -5569,8 +5583,8 @@ def encode_remote_domain_get_emulator_pin_info_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetEmulatorPinInfoArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetEmulatorPinInfoArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -5588,7 +5602,7 @@ def encode_remote_domain_get_emulator_pin_info_ret(
     """struct remote_domain_get_emulator_pin_info_ret."""
     try:
         size = len(value.cpumaps)
-        if type(value) is not RemoteDomainGetEmulatorPinInfoRet:
+        if value.__class__ is not RemoteDomainGetEmulatorPinInfoRet:
             raise Irregular
         return (_s_i_8388608[size] if size < SHORT else _s_i_8388608_long)(value.cpumaps, value.ret)
     except FAULTS:
@@ -5602,8 +5616,8 @@ def encode_remote_domain_get_cpu_stats_args(value: RemoteDomainGetCpuStatsArgs) 
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetCpuStatsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetCpuStatsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -5619,7 +5633,7 @@ def encode_remote_domain_get_cpu_stats_ret(value: RemoteDomainGetCpuStatsRet) ->
     """struct remote_domain_get_cpu_stats_ret."""
     try:
         if (
-            type(value) is not RemoteDomainGetCpuStatsRet
+            value.__class__ is not RemoteDomainGetCpuStatsRet
             or type(value.params) is not list
             or len(value.params) > 2048
         ):
@@ -5642,8 +5656,8 @@ def encode_remote_domain_get_scheduler_type_args(value: RemoteDomainGetScheduler
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetSchedulerTypeArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetSchedulerTypeArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -5660,7 +5674,7 @@ def encode_remote_domain_get_scheduler_type_ret(value: RemoteDomainGetSchedulerT
     try:
         text = value.type.encode()
         size = len(text)
-        if type(value) is not RemoteDomainGetSchedulerTypeRet or 0 in text:
+        if value.__class__ is not RemoteDomainGetSchedulerTypeRet or 0 in text:
             raise Irregular
         return (_s_i_4194304[size] if size < SHORT else _s_i_4194304_long)(text, value.nparams)
     except FAULTS:
@@ -5676,8 +5690,8 @@ def encode_remote_domain_get_scheduler_parameters_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetSchedulerParametersArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetSchedulerParametersArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -5695,7 +5709,7 @@ def encode_remote_domain_get_scheduler_parameters_ret(
     """struct remote_domain_get_scheduler_parameters_ret."""
     try:
         if (
-            type(value) is not RemoteDomainGetSchedulerParametersRet
+            value.__class__ is not RemoteDomainGetSchedulerParametersRet
             or type(value.params) is not list
             or len(value.params) > 16
         ):
@@ -5714,8 +5728,8 @@ def encode_remote_domain_get_scheduler_parameters_flags_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetSchedulerParametersFlagsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetSchedulerParametersFlagsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -5733,7 +5747,7 @@ def encode_remote_domain_get_scheduler_parameters_flags_ret(
     """struct remote_domain_get_scheduler_parameters_flags_ret."""
     try:
         if (
-            type(value) is not RemoteDomainGetSchedulerParametersFlagsRet
+            value.__class__ is not RemoteDomainGetSchedulerParametersFlagsRet
             or type(value.params) is not list
             or len(value.params) > 16
         ):
@@ -5752,8 +5766,8 @@ def encode_remote_domain_set_scheduler_parameters_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainSetSchedulerParametersArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSetSchedulerParametersArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or type(value.params) is not list
@@ -5776,8 +5790,8 @@ def encode_remote_domain_set_scheduler_parameters_flags_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainSetSchedulerParametersFlagsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSetSchedulerParametersFlagsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or type(value.params) is not list
@@ -5804,8 +5818,8 @@ def encode_remote_domain_get_perf_events_args(value: RemoteDomainGetPerfEventsAr
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetPerfEventsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetPerfEventsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -5821,7 +5835,7 @@ def encode_remote_domain_get_perf_events_ret(value: RemoteDomainGetPerfEventsRet
     """struct remote_domain_get_perf_events_ret."""
     try:
         if (
-            type(value) is not RemoteDomainGetPerfEventsRet
+            value.__class__ is not RemoteDomainGetPerfEventsRet
             or type(value.params) is not list
             or len(value.params) > 64
         ):
@@ -5838,8 +5852,8 @@ def encode_remote_domain_set_perf_events_args(value: RemoteDomainSetPerfEventsAr
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainSetPerfEventsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSetPerfEventsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or type(value.params) is not list
@@ -5863,7 +5877,7 @@ def encode_remote_domain_iothread_info(value: RemoteDomainIothreadInfo) -> bytes
     """struct remote_domain_iothread_info."""
     try:
         size = len(value.cpumap)
-        if type(value) is not RemoteDomainIothreadInfo:
+        if value.__class__ is not RemoteDomainIothreadInfo:
             raise Irregular
         return (_I_s_2048[size] if size < SHORT else _I_s_2048_long)(
             value.iothread_id, value.cpumap
@@ -5879,8 +5893,8 @@ def encode_remote_domain_get_iothread_info_args(value: RemoteDomainGetIothreadIn
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetIothreadInfoArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetIothreadInfoArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -5896,7 +5910,7 @@ def encode_remote_domain_get_iothread_info_ret(value: RemoteDomainGetIothreadInf
     """struct remote_domain_get_iothread_info_ret."""
     try:
         if (
-            type(value) is not RemoteDomainGetIothreadInfoRet
+            value.__class__ is not RemoteDomainGetIothreadInfoRet
             or type(value.info) is not list
             or len(value.info) > 16384
         ):
@@ -5920,8 +5934,8 @@ def encode_remote_domain_pin_iothread_args(value: RemoteDomainPinIothreadArgs) -
         size = len(text)
         size_2 = len(value.cpumap)
         if (
-            type(value) is not RemoteDomainPinIothreadArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainPinIothreadArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -5940,8 +5954,8 @@ def encode_remote_domain_add_iothread_args(value: RemoteDomainAddIothreadArgs) -
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainAddIothreadArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainAddIothreadArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -5960,8 +5974,8 @@ def encode_remote_domain_del_iothread_args(value: RemoteDomainDelIothreadArgs) -
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainDelIothreadArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainDelIothreadArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -5982,8 +5996,8 @@ def encode_remote_domain_set_iothread_params_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainSetIothreadParamsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSetIothreadParamsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or type(value.params) is not list
@@ -6012,8 +6026,8 @@ def encode_remote_domain_block_stats_args(value: RemoteDomainBlockStatsArgs) -> 
         text_2 = value.path.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainBlockStatsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainBlockStatsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -6029,7 +6043,7 @@ def encode_remote_domain_block_stats_args(value: RemoteDomainBlockStatsArgs) -> 
 def encode_remote_domain_block_stats_ret(value: RemoteDomainBlockStatsRet) -> bytes:
     """struct remote_domain_block_stats_ret."""
     try:
-        if type(value) is not RemoteDomainBlockStatsRet:
+        if value.__class__ is not RemoteDomainBlockStatsRet:
             raise Irregular
         return _5q(value.rd_req, value.rd_bytes, value.wr_req, value.wr_bytes, value.errs)
     except FAULTS:
@@ -6045,8 +6059,8 @@ def encode_remote_domain_block_stats_flags_args(value: RemoteDomainBlockStatsFla
         text_2 = value.path.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainBlockStatsFlagsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainBlockStatsFlagsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -6063,7 +6077,7 @@ def encode_remote_domain_block_stats_flags_ret(value: RemoteDomainBlockStatsFlag
     """struct remote_domain_block_stats_flags_ret."""
     try:
         if (
-            type(value) is not RemoteDomainBlockStatsFlagsRet
+            value.__class__ is not RemoteDomainBlockStatsFlagsRet
             or type(value.params) is not list
             or len(value.params) > 16
         ):
@@ -6088,8 +6102,8 @@ def encode_remote_domain_get_block_info_args(value: RemoteDomainGetBlockInfoArgs
         text_2 = value.path.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainGetBlockInfoArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetBlockInfoArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -6105,7 +6119,7 @@ def encode_remote_domain_get_block_info_args(value: RemoteDomainGetBlockInfoArgs
 def encode_remote_domain_get_block_info_ret(value: RemoteDomainGetBlockInfoRet) -> bytes:
     """struct remote_domain_get_block_info_ret."""
     try:
-        if type(value) is not RemoteDomainGetBlockInfoRet:
+        if value.__class__ is not RemoteDomainGetBlockInfoRet:
             raise Irregular
         return _3Q(value.allocation, value.capacity, value.physical)
     except FAULTS:
@@ -6117,7 +6131,7 @@ def encode_remote_domain_disk_error(value: RemoteDomainDiskError) -> bytes:
     try:
         text = value.disk.encode()
         size = len(text)
-        if type(value) is not RemoteDomainDiskError or 0 in text:
+        if value.__class__ is not RemoteDomainDiskError or 0 in text:
             raise Irregular
         return (_s_i_4194304[size] if size < SHORT else _s_i_4194304_long)(text, value.error)
     except FAULTS:
@@ -6131,8 +6145,8 @@ def encode_remote_domain_get_disk_errors_args(value: RemoteDomainGetDiskErrorsAr
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetDiskErrorsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetDiskErrorsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -6148,7 +6162,7 @@ def encode_remote_domain_get_disk_errors_ret(value: RemoteDomainGetDiskErrorsRet
     """struct remote_domain_get_disk_errors_ret."""
     try:
         if (
-            type(value) is not RemoteDomainGetDiskErrorsRet
+            value.__class__ is not RemoteDomainGetDiskErrorsRet
             or type(value.errors) is not list
             or len(value.errors) > 256
         ):
@@ -6173,8 +6187,8 @@ def encode_remote_domain_block_peek_args(value: RemoteDomainBlockPeekArgs) -> by
         text_2 = value.path.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainBlockPeekArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainBlockPeekArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -6191,7 +6205,7 @@ def encode_remote_domain_block_peek_ret(value: RemoteDomainBlockPeekRet) -> byte
     """struct remote_domain_block_peek_ret."""
     try:
         size = len(value.buffer)
-        if type(value) is not RemoteDomainBlockPeekRet:
+        if value.__class__ is not RemoteDomainBlockPeekRet:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(value.buffer)
     except FAULTS:
@@ -6207,8 +6221,8 @@ def encode_remote_domain_block_resize_args(value: RemoteDomainBlockResizeArgs) -
         text_2 = value.disk.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainBlockResizeArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainBlockResizeArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -6230,8 +6244,8 @@ def encode_remote_domain_get_blkio_parameters_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetBlkioParametersArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetBlkioParametersArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -6249,7 +6263,7 @@ def encode_remote_domain_get_blkio_parameters_ret(
     """struct remote_domain_get_blkio_parameters_ret."""
     try:
         if (
-            type(value) is not RemoteDomainGetBlkioParametersRet
+            value.__class__ is not RemoteDomainGetBlkioParametersRet
             or type(value.params) is not list
             or len(value.params) > 16
         ):
@@ -6274,8 +6288,8 @@ def encode_remote_domain_set_blkio_parameters_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainSetBlkioParametersArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSetBlkioParametersArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or type(value.params) is not list
@@ -6310,8 +6324,8 @@ def encode_remote_domain_get_block_io_tune_args(value: RemoteDomainGetBlockIoTun
                 raise Irregular
             disk_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if (
-            type(value) is not RemoteDomainGetBlockIoTuneArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetBlockIoTuneArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -6333,7 +6347,7 @@ def encode_remote_domain_get_block_io_tune_ret(value: RemoteDomainGetBlockIoTune
     """struct remote_domain_get_block_io_tune_ret."""
     try:
         if (
-            type(value) is not RemoteDomainGetBlockIoTuneRet
+            value.__class__ is not RemoteDomainGetBlockIoTuneRet
             or type(value.params) is not list
             or len(value.params) > 32
         ):
@@ -6358,8 +6372,8 @@ def encode_remote_domain_set_block_io_tune_args(value: RemoteDomainSetBlockIoTun
         text_2 = value.disk.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainSetBlockIoTuneArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSetBlockIoTuneArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -6390,8 +6404,8 @@ def encode_remote_domain_set_throttle_group_args(value: RemoteDomainSetThrottleG
         text_2 = value.group.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainSetThrottleGroupArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSetThrottleGroupArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -6428,8 +6442,8 @@ def encode_remote_domain_del_throttle_group_args(value: RemoteDomainDelThrottleG
                 raise Irregular
             group_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if (
-            type(value) is not RemoteDomainDelThrottleGroupArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainDelThrottleGroupArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -6458,8 +6472,8 @@ def encode_remote_domain_set_block_threshold_args(
         text_2 = value.dev.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainSetBlockThresholdArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSetBlockThresholdArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -6481,8 +6495,8 @@ def encode_remote_domain_block_pull_args(value: RemoteDomainBlockPullArgs) -> by
         text_2 = value.path.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainBlockPullArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainBlockPullArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -6512,8 +6526,8 @@ def encode_remote_domain_block_rebase_args(value: RemoteDomainBlockRebaseArgs) -
                 raise Irregular
             base_part = (_I_s_4194304[size_3] if size_3 < SHORT else _I_s_4194304_long)(1, text_3)
         if (
-            type(value) is not RemoteDomainBlockRebaseArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainBlockRebaseArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -6558,8 +6572,8 @@ def encode_remote_domain_block_commit_args(value: RemoteDomainBlockCommitArgs) -
                 raise Irregular
             top_part = (_I_s_4194304[size_4] if size_4 < SHORT else _I_s_4194304_long)(1, text_4)
         if (
-            type(value) is not RemoteDomainBlockCommitArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainBlockCommitArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -6591,8 +6605,8 @@ def encode_remote_domain_block_copy_args(value: RemoteDomainBlockCopyArgs) -> by
         text_3 = value.destxml.encode()
         size_3 = len(text_3)
         if (
-            type(value) is not RemoteDomainBlockCopyArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainBlockCopyArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -6627,8 +6641,8 @@ def encode_remote_domain_get_block_job_info_args(value: RemoteDomainGetBlockJobI
         text_2 = value.path.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainGetBlockJobInfoArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetBlockJobInfoArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -6644,7 +6658,7 @@ def encode_remote_domain_get_block_job_info_args(value: RemoteDomainGetBlockJobI
 def encode_remote_domain_get_block_job_info_ret(value: RemoteDomainGetBlockJobInfoRet) -> bytes:
     """struct remote_domain_get_block_job_info_ret."""
     try:
-        if type(value) is not RemoteDomainGetBlockJobInfoRet:
+        if value.__class__ is not RemoteDomainGetBlockJobInfoRet:
             raise Irregular
         return _2i3Q(value.found, value.type, value.bandwidth, value.cur, value.end)
     except FAULTS:
@@ -6660,8 +6674,8 @@ def encode_remote_domain_block_job_set_speed_args(value: RemoteDomainBlockJobSet
         text_2 = value.path.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainBlockJobSetSpeedArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainBlockJobSetSpeedArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -6683,8 +6697,8 @@ def encode_remote_domain_block_job_abort_args(value: RemoteDomainBlockJobAbortAr
         text_2 = value.path.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainBlockJobAbortArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainBlockJobAbortArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -6706,8 +6720,8 @@ def encode_remote_domain_interface_stats_args(value: RemoteDomainInterfaceStatsA
         text_2 = value.device.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainInterfaceStatsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainInterfaceStatsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -6723,7 +6737,7 @@ def encode_remote_domain_interface_stats_args(value: RemoteDomainInterfaceStatsA
 def encode_remote_domain_interface_stats_ret(value: RemoteDomainInterfaceStatsRet) -> bytes:
     """struct remote_domain_interface_stats_ret."""
     try:
-        if type(value) is not RemoteDomainInterfaceStatsRet:
+        if value.__class__ is not RemoteDomainInterfaceStatsRet:
             raise Irregular
         return _8q(
             value.rx_bytes,
@@ -6750,8 +6764,8 @@ def encode_remote_domain_get_interface_parameters_args(
         text_2 = value.device.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainGetInterfaceParametersArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetInterfaceParametersArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -6770,7 +6784,7 @@ def encode_remote_domain_get_interface_parameters_ret(
     """struct remote_domain_get_interface_parameters_ret."""
     try:
         if (
-            type(value) is not RemoteDomainGetInterfaceParametersRet
+            value.__class__ is not RemoteDomainGetInterfaceParametersRet
             or type(value.params) is not list
             or len(value.params) > 16
         ):
@@ -6797,8 +6811,8 @@ def encode_remote_domain_set_interface_parameters_args(
         text_2 = value.device.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainSetInterfaceParametersArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSetInterfaceParametersArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -6825,7 +6839,7 @@ def encode_remote_domain_ip_addr(value: RemoteDomainIpAddr) -> bytes:
     try:
         text = value.addr.encode()
         size = len(text)
-        if type(value) is not RemoteDomainIpAddr or 0 in text:
+        if value.__class__ is not RemoteDomainIpAddr or 0 in text:
             raise Irregular
         return (_i_s_I_4194304[size] if size < SHORT else _i_s_I_4194304_long)(
             value.type, text, value.prefix
@@ -6848,7 +6862,7 @@ def encode_remote_domain_interface(value: RemoteDomainInterface) -> bytes:
                 raise Irregular
             hwaddr_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if (
-            type(value) is not RemoteDomainInterface
+            value.__class__ is not RemoteDomainInterface
             or 0 in text
             or type(value.addrs) is not list
             or len(value.addrs) > 2048
@@ -6875,8 +6889,8 @@ def encode_remote_domain_interface_addresses_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainInterfaceAddressesArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainInterfaceAddressesArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -6892,7 +6906,7 @@ def encode_remote_domain_interface_addresses_ret(value: RemoteDomainInterfaceAdd
     """struct remote_domain_interface_addresses_ret."""
     try:
         if (
-            type(value) is not RemoteDomainInterfaceAddressesRet
+            value.__class__ is not RemoteDomainInterfaceAddressesRet
             or type(value.ifaces) is not list
             or len(value.ifaces) > 2048
         ):
@@ -6919,8 +6933,8 @@ def encode_remote_domain_open_console_args(value: RemoteDomainOpenConsoleArgs) -
                 1, text_2
             )
         if (
-            type(value) is not RemoteDomainOpenConsoleArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainOpenConsoleArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -6953,8 +6967,8 @@ def encode_remote_domain_open_channel_args(value: RemoteDomainOpenChannelArgs) -
                 raise Irregular
             name_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if (
-            type(value) is not RemoteDomainOpenChannelArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainOpenChannelArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -6979,8 +6993,8 @@ def encode_remote_domain_open_graphics_args(value: RemoteDomainOpenGraphicsArgs)
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainOpenGraphicsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainOpenGraphicsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -6999,8 +7013,8 @@ def encode_remote_domain_open_graphics_fd_args(value: RemoteDomainOpenGraphicsFd
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainOpenGraphicsFdArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainOpenGraphicsFdArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -7019,8 +7033,8 @@ def encode_remote_domain_graphics_reload_args(value: RemoteDomainGraphicsReloadA
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGraphicsReloadArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGraphicsReloadArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -7039,8 +7053,8 @@ def encode_remote_domain_screenshot_args(value: RemoteDomainScreenshotArgs) -> b
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainScreenshotArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainScreenshotArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -7063,7 +7077,7 @@ def encode_remote_domain_screenshot_ret(value: RemoteDomainScreenshotRet) -> byt
             if 0 in text:
                 raise Irregular
             mime_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
-        if type(value) is not RemoteDomainScreenshotRet:
+        if value.__class__ is not RemoteDomainScreenshotRet:
             raise Irregular
         return mime_part
     except FAULTS:
@@ -7077,8 +7091,8 @@ def encode_remote_domain_send_key_args(value: RemoteDomainSendKeyArgs) -> bytes:
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainSendKeyArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSendKeyArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or type(value.keycodes) is not list
@@ -7105,8 +7119,8 @@ def encode_remote_domain_inject_nmi_args(value: RemoteDomainInjectNmiArgs) -> by
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainInjectNmiArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainInjectNmiArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -7125,8 +7139,8 @@ def encode_remote_domain_get_job_info_args(value: RemoteDomainGetJobInfoArgs) ->
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetJobInfoArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetJobInfoArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -7141,7 +7155,7 @@ def encode_remote_domain_get_job_info_args(value: RemoteDomainGetJobInfoArgs) ->
 def encode_remote_domain_get_job_info_ret(value: RemoteDomainGetJobInfoRet) -> bytes:
     """struct remote_domain_get_job_info_ret."""
     try:
-        if type(value) is not RemoteDomainGetJobInfoRet:
+        if value.__class__ is not RemoteDomainGetJobInfoRet:
             raise Irregular
         return _i11Q(
             value.type,
@@ -7168,8 +7182,8 @@ def encode_remote_domain_get_job_stats_args(value: RemoteDomainGetJobStatsArgs) 
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetJobStatsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetJobStatsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -7185,7 +7199,7 @@ def encode_remote_domain_get_job_stats_ret(value: RemoteDomainGetJobStatsRet) ->
     """struct remote_domain_get_job_stats_ret."""
     try:
         if (
-            type(value) is not RemoteDomainGetJobStatsRet
+            value.__class__ is not RemoteDomainGetJobStatsRet
             or type(value.params) is not list
             or len(value.params) > 64
         ):
@@ -7202,8 +7216,8 @@ def encode_remote_domain_abort_job_args(value: RemoteDomainAbortJobArgs) -> byte
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainAbortJobArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainAbortJobArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -7222,8 +7236,8 @@ def encode_remote_domain_abort_job_flags_args(value: RemoteDomainAbortJobFlagsAr
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainAbortJobFlagsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainAbortJobFlagsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -7258,8 +7272,8 @@ def encode_remote_domain_migrate_begin3_args(value: RemoteDomainMigrateBegin3Arg
                 raise Irregular
             dname_part = (_I_s_4194304[size_3] if size_3 < SHORT else _I_s_4194304_long)(1, text_3)
         if (
-            type(value) is not RemoteDomainMigrateBegin3Args
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainMigrateBegin3Args
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -7285,7 +7299,7 @@ def encode_remote_domain_migrate_begin3_ret(value: RemoteDomainMigrateBegin3Ret)
         size = len(value.cookie_out)
         text = value.xml.encode()
         size_2 = len(text)
-        if type(value) is not RemoteDomainMigrateBegin3Ret or 0 in text:
+        if value.__class__ is not RemoteDomainMigrateBegin3Ret or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(value.cookie_out) + (
             _s_4194304[size_2] if size_2 < SHORT else _s_4194304_long
@@ -7316,7 +7330,7 @@ def encode_remote_domain_migrate_prepare3_args(value: RemoteDomainMigratePrepare
             dname_part = (_I_s_4194304[size_3] if size_3 < SHORT else _I_s_4194304_long)(1, text_2)
         text_3 = value.dom_xml.encode()
         size_4 = len(text_3)
-        if type(value) is not RemoteDomainMigratePrepare3Args or 0 in text_3:
+        if value.__class__ is not RemoteDomainMigratePrepare3Args or 0 in text_3:
             raise Irregular
         return b"".join(
             (
@@ -7345,7 +7359,7 @@ def encode_remote_domain_migrate_prepare3_ret(value: RemoteDomainMigratePrepare3
             if 0 in text:
                 raise Irregular
             uri_out_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text)
-        if type(value) is not RemoteDomainMigratePrepare3Ret:
+        if value.__class__ is not RemoteDomainMigratePrepare3Ret:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(
             value.cookie_out
@@ -7370,7 +7384,7 @@ def encode_remote_domain_migrate_prepare_tunnel3_args(
             dname_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text)
         text_2 = value.dom_xml.encode()
         size_3 = len(text_2)
-        if type(value) is not RemoteDomainMigratePrepareTunnel3Args or 0 in text_2:
+        if value.__class__ is not RemoteDomainMigratePrepareTunnel3Args or 0 in text_2:
             raise Irregular
         return b"".join(
             (
@@ -7393,7 +7407,7 @@ def encode_remote_domain_migrate_prepare_tunnel3_ret(
     """struct remote_domain_migrate_prepare_tunnel3_ret."""
     try:
         size = len(value.cookie_out)
-        if type(value) is not RemoteDomainMigratePrepareTunnel3Ret:
+        if value.__class__ is not RemoteDomainMigratePrepareTunnel3Ret:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(value.cookie_out)
     except FAULTS:
@@ -7442,8 +7456,8 @@ def encode_remote_domain_migrate_perform3_args(value: RemoteDomainMigratePerform
                 raise Irregular
             dname_part = (_I_s_4194304[size_6] if size_6 < SHORT else _I_s_4194304_long)(1, text_5)
         if (
-            type(value) is not RemoteDomainMigratePerform3Args
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainMigratePerform3Args
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -7470,7 +7484,7 @@ def encode_remote_domain_migrate_perform3_ret(value: RemoteDomainMigratePerform3
     """struct remote_domain_migrate_perform3_ret."""
     try:
         size = len(value.cookie_out)
-        if type(value) is not RemoteDomainMigratePerform3Ret:
+        if value.__class__ is not RemoteDomainMigratePerform3Ret:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(value.cookie_out)
     except FAULTS:
@@ -7501,7 +7515,7 @@ def encode_remote_domain_migrate_finish3_args(value: RemoteDomainMigrateFinish3A
             if 0 in text_3:
                 raise Irregular
             uri_part = (_I_s_4194304[size_4] if size_4 < SHORT else _I_s_4194304_long)(1, text_3)
-        if type(value) is not RemoteDomainMigrateFinish3Args or 0 in text:
+        if value.__class__ is not RemoteDomainMigrateFinish3Args or 0 in text:
             raise Irregular
         return b"".join(
             (
@@ -7524,8 +7538,8 @@ def encode_remote_domain_migrate_finish3_ret(value: RemoteDomainMigrateFinish3Re
         size = len(text)
         size_2 = len(value.cookie_out)
         if (
-            type(value) is not RemoteDomainMigrateFinish3Ret
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainMigrateFinish3Ret
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -7545,8 +7559,8 @@ def encode_remote_domain_migrate_confirm3_args(value: RemoteDomainMigrateConfirm
         size = len(text)
         size_2 = len(value.cookie_in)
         if (
-            type(value) is not RemoteDomainMigrateConfirm3Args
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainMigrateConfirm3Args
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -7567,8 +7581,8 @@ def encode_remote_domain_migrate_begin3_params_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainMigrateBegin3ParamsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainMigrateBegin3ParamsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or type(value.params) is not list
@@ -7596,7 +7610,7 @@ def encode_remote_domain_migrate_begin3_params_ret(
         size = len(value.cookie_out)
         text = value.xml.encode()
         size_2 = len(text)
-        if type(value) is not RemoteDomainMigrateBegin3ParamsRet or 0 in text:
+        if value.__class__ is not RemoteDomainMigrateBegin3ParamsRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(value.cookie_out) + (
             _s_4194304[size_2] if size_2 < SHORT else _s_4194304_long
@@ -7612,7 +7626,7 @@ def encode_remote_domain_migrate_prepare3_params_args(
     try:
         size = len(value.cookie_in)
         if (
-            type(value) is not RemoteDomainMigratePrepare3ParamsArgs
+            value.__class__ is not RemoteDomainMigratePrepare3ParamsArgs
             or type(value.params) is not list
             or len(value.params) > 64
         ):
@@ -7644,7 +7658,7 @@ def encode_remote_domain_migrate_prepare3_params_ret(
             if 0 in text:
                 raise Irregular
             uri_out_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text)
-        if type(value) is not RemoteDomainMigratePrepare3ParamsRet:
+        if value.__class__ is not RemoteDomainMigratePrepare3ParamsRet:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(
             value.cookie_out
@@ -7660,7 +7674,7 @@ def encode_remote_domain_migrate_prepare_tunnel3_params_args(
     try:
         size = len(value.cookie_in)
         if (
-            type(value) is not RemoteDomainMigratePrepareTunnel3ParamsArgs
+            value.__class__ is not RemoteDomainMigratePrepareTunnel3ParamsArgs
             or type(value.params) is not list
             or len(value.params) > 64
         ):
@@ -7684,7 +7698,7 @@ def encode_remote_domain_migrate_prepare_tunnel3_params_ret(
     """struct remote_domain_migrate_prepare_tunnel3_params_ret."""
     try:
         size = len(value.cookie_out)
-        if type(value) is not RemoteDomainMigratePrepareTunnel3ParamsRet:
+        if value.__class__ is not RemoteDomainMigratePrepareTunnel3ParamsRet:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(value.cookie_out)
     except FAULTS:
@@ -7711,8 +7725,8 @@ def encode_remote_domain_migrate_perform3_params_args(
             )
         size_3 = len(value.cookie_in)
         if (
-            type(value) is not RemoteDomainMigratePerform3ParamsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainMigratePerform3ParamsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or type(value.params) is not list
@@ -7742,7 +7756,7 @@ def encode_remote_domain_migrate_perform3_params_ret(
     """struct remote_domain_migrate_perform3_params_ret."""
     try:
         size = len(value.cookie_out)
-        if type(value) is not RemoteDomainMigratePerform3ParamsRet:
+        if value.__class__ is not RemoteDomainMigratePerform3ParamsRet:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(value.cookie_out)
     except FAULTS:
@@ -7756,7 +7770,7 @@ def encode_remote_domain_migrate_finish3_params_args(
     try:
         size = len(value.cookie_in)
         if (
-            type(value) is not RemoteDomainMigrateFinish3ParamsArgs
+            value.__class__ is not RemoteDomainMigrateFinish3ParamsArgs
             or type(value.params) is not list
             or len(value.params) > 64
         ):
@@ -7784,8 +7798,8 @@ def encode_remote_domain_migrate_finish3_params_ret(
         size = len(text)
         size_2 = len(value.cookie_out)
         if (
-            type(value) is not RemoteDomainMigrateFinish3ParamsRet
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainMigrateFinish3ParamsRet
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -7807,8 +7821,8 @@ def encode_remote_domain_migrate_confirm3_params_args(
         size = len(text)
         size_2 = len(value.cookie_in)
         if (
-            type(value) is not RemoteDomainMigrateConfirm3ParamsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainMigrateConfirm3ParamsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or type(value.params) is not list
@@ -7849,7 +7863,7 @@ def encode_remote_domain_migrate_prepare_args(value: RemoteDomainMigratePrepareA
             if 0 in text_2:
                 raise Irregular
             dname_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
-        if type(value) is not RemoteDomainMigratePrepareArgs:
+        if value.__class__ is not RemoteDomainMigratePrepareArgs:
             raise Irregular
         return b"".join((uri_in_part, _Q(value.flags), dname_part, _Q(value.resource)))
     except FAULTS:
@@ -7868,7 +7882,7 @@ def encode_remote_domain_migrate_prepare_ret(value: RemoteDomainMigratePrepareRe
             if 0 in text:
                 raise Irregular
             uri_out_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text)
-        if type(value) is not RemoteDomainMigratePrepareRet:
+        if value.__class__ is not RemoteDomainMigratePrepareRet:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(value.cookie) + uri_out_part
     except FAULTS:
@@ -7893,8 +7907,8 @@ def encode_remote_domain_migrate_perform_args(value: RemoteDomainMigratePerformA
                 raise Irregular
             dname_part = (_I_s_4194304[size_4] if size_4 < SHORT else _I_s_4194304_long)(1, text_3)
         if (
-            type(value) is not RemoteDomainMigratePerformArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainMigratePerformArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -7925,7 +7939,7 @@ def encode_remote_domain_migrate_finish_args(value: RemoteDomainMigrateFinishArg
         size_2 = len(value.cookie)
         text_2 = value.uri.encode()
         size_3 = len(text_2)
-        if type(value) is not RemoteDomainMigrateFinishArgs or 0 in text or 0 in text_2:
+        if value.__class__ is not RemoteDomainMigrateFinishArgs or 0 in text or 0 in text_2:
             raise Irregular
         return b"".join(
             (
@@ -7947,8 +7961,8 @@ def encode_remote_domain_migrate_finish_ret(value: RemoteDomainMigrateFinishRet)
         text = ddom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainMigrateFinishRet
-            or type(ddom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainMigrateFinishRet
+            or ddom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(ddom.uuid) != 16
         ):
@@ -7981,7 +7995,7 @@ def encode_remote_domain_migrate_prepare2_args(value: RemoteDomainMigratePrepare
             dname_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         text_3 = value.dom_xml.encode()
         size_3 = len(text_3)
-        if type(value) is not RemoteDomainMigratePrepare2Args or 0 in text_3:
+        if value.__class__ is not RemoteDomainMigratePrepare2Args or 0 in text_3:
             raise Irregular
         return b"".join(
             (
@@ -8009,7 +8023,7 @@ def encode_remote_domain_migrate_prepare2_ret(value: RemoteDomainMigratePrepare2
             if 0 in text:
                 raise Irregular
             uri_out_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text)
-        if type(value) is not RemoteDomainMigratePrepare2Ret:
+        if value.__class__ is not RemoteDomainMigratePrepare2Ret:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(value.cookie) + uri_out_part
     except FAULTS:
@@ -8024,7 +8038,7 @@ def encode_remote_domain_migrate_finish2_args(value: RemoteDomainMigrateFinish2A
         size_2 = len(value.cookie)
         text_2 = value.uri.encode()
         size_3 = len(text_2)
-        if type(value) is not RemoteDomainMigrateFinish2Args or 0 in text or 0 in text_2:
+        if value.__class__ is not RemoteDomainMigrateFinish2Args or 0 in text or 0 in text_2:
             raise Irregular
         return b"".join(
             (
@@ -8046,8 +8060,8 @@ def encode_remote_domain_migrate_finish2_ret(value: RemoteDomainMigrateFinish2Re
         text = ddom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainMigrateFinish2Ret
-            or type(ddom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainMigrateFinish2Ret
+            or ddom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(ddom.uuid) != 16
         ):
@@ -8074,7 +8088,7 @@ def encode_remote_domain_migrate_prepare_tunnel_args(
             dname_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
         text_2 = value.dom_xml.encode()
         size_2 = len(text_2)
-        if type(value) is not RemoteDomainMigratePrepareTunnelArgs or 0 in text_2:
+        if value.__class__ is not RemoteDomainMigratePrepareTunnelArgs or 0 in text_2:
             raise Irregular
         return b"".join(
             (
@@ -8098,8 +8112,8 @@ def encode_remote_domain_migrate_get_max_downtime_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainMigrateGetMaxDowntimeArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainMigrateGetMaxDowntimeArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -8116,7 +8130,7 @@ def encode_remote_domain_migrate_get_max_downtime_ret(
 ) -> bytes:
     """struct remote_domain_migrate_get_max_downtime_ret."""
     try:
-        if type(value) is not RemoteDomainMigrateGetMaxDowntimeRet:
+        if value.__class__ is not RemoteDomainMigrateGetMaxDowntimeRet:
             raise Irregular
         return _Q(value.downtime)
     except FAULTS:
@@ -8132,8 +8146,8 @@ def encode_remote_domain_migrate_set_max_downtime_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainMigrateSetMaxDowntimeArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainMigrateSetMaxDowntimeArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -8154,8 +8168,8 @@ def encode_remote_domain_migrate_get_max_speed_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainMigrateGetMaxSpeedArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainMigrateGetMaxSpeedArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -8172,7 +8186,7 @@ def encode_remote_domain_migrate_get_max_speed_ret(
 ) -> bytes:
     """struct remote_domain_migrate_get_max_speed_ret."""
     try:
-        if type(value) is not RemoteDomainMigrateGetMaxSpeedRet:
+        if value.__class__ is not RemoteDomainMigrateGetMaxSpeedRet:
             raise Irregular
         return _Q(value.bandwidth)
     except FAULTS:
@@ -8188,8 +8202,8 @@ def encode_remote_domain_migrate_set_max_speed_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainMigrateSetMaxSpeedArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainMigrateSetMaxSpeedArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -8210,8 +8224,8 @@ def encode_remote_domain_migrate_get_compression_cache_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainMigrateGetCompressionCacheArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainMigrateGetCompressionCacheArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -8228,7 +8242,7 @@ def encode_remote_domain_migrate_get_compression_cache_ret(
 ) -> bytes:
     """struct remote_domain_migrate_get_compression_cache_ret."""
     try:
-        if type(value) is not RemoteDomainMigrateGetCompressionCacheRet:
+        if value.__class__ is not RemoteDomainMigrateGetCompressionCacheRet:
             raise Irregular
         return _Q(value.cache_size)
     except FAULTS:
@@ -8244,8 +8258,8 @@ def encode_remote_domain_migrate_set_compression_cache_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainMigrateSetCompressionCacheArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainMigrateSetCompressionCacheArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -8266,8 +8280,8 @@ def encode_remote_domain_migrate_start_post_copy_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainMigrateStartPostCopyArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainMigrateStartPostCopyArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -8290,8 +8304,8 @@ def encode_remote_domain_snapshot_create_xml_args(
         text_2 = value.xml_desc.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainSnapshotCreateXmlArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSnapshotCreateXmlArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -8314,10 +8328,10 @@ def encode_remote_domain_snapshot_create_xml_ret(value: RemoteDomainSnapshotCrea
         text_2 = dom.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainSnapshotCreateXmlRet
-            or type(snap) is not RemoteNonnullDomainSnapshot
+            value.__class__ is not RemoteDomainSnapshotCreateXmlRet
+            or snap.__class__ is not RemoteNonnullDomainSnapshot
             or 0 in text
-            or type(dom) is not RemoteNonnullDomain
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text_2
             or len(dom.uuid) != 16
         ):
@@ -8341,10 +8355,10 @@ def encode_remote_domain_snapshot_get_xml_desc_args(
         text_2 = dom.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainSnapshotGetXmlDescArgs
-            or type(snap) is not RemoteNonnullDomainSnapshot
+            value.__class__ is not RemoteDomainSnapshotGetXmlDescArgs
+            or snap.__class__ is not RemoteNonnullDomainSnapshot
             or 0 in text
-            or type(dom) is not RemoteNonnullDomain
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text_2
             or len(dom.uuid) != 16
         ):
@@ -8363,7 +8377,7 @@ def encode_remote_domain_snapshot_get_xml_desc_ret(
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteDomainSnapshotGetXmlDescRet or 0 in text:
+        if value.__class__ is not RemoteDomainSnapshotGetXmlDescRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -8377,8 +8391,8 @@ def encode_remote_domain_list_all_snapshots_args(value: RemoteDomainListAllSnaps
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainListAllSnapshotsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainListAllSnapshotsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -8394,7 +8408,7 @@ def encode_remote_domain_list_all_snapshots_ret(value: RemoteDomainListAllSnapsh
     """struct remote_domain_list_all_snapshots_ret."""
     try:
         if (
-            type(value) is not RemoteDomainListAllSnapshotsRet
+            value.__class__ is not RemoteDomainListAllSnapshotsRet
             or type(value.snapshots) is not list
             or len(value.snapshots) > 16384
         ):
@@ -8422,10 +8436,10 @@ def encode_remote_domain_snapshot_list_all_children_args(
         text_2 = dom.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainSnapshotListAllChildrenArgs
-            or type(snapshot) is not RemoteNonnullDomainSnapshot
+            value.__class__ is not RemoteDomainSnapshotListAllChildrenArgs
+            or snapshot.__class__ is not RemoteNonnullDomainSnapshot
             or 0 in text
-            or type(dom) is not RemoteNonnullDomain
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text_2
             or len(dom.uuid) != 16
         ):
@@ -8443,7 +8457,7 @@ def encode_remote_domain_snapshot_list_all_children_ret(
     """struct remote_domain_snapshot_list_all_children_ret."""
     try:
         if (
-            type(value) is not RemoteDomainSnapshotListAllChildrenRet
+            value.__class__ is not RemoteDomainSnapshotListAllChildrenRet
             or type(value.snapshots) is not list
             or len(value.snapshots) > 16384
         ):
@@ -8466,8 +8480,8 @@ def encode_remote_domain_snapshot_num_args(value: RemoteDomainSnapshotNumArgs) -
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainSnapshotNumArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSnapshotNumArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -8482,7 +8496,7 @@ def encode_remote_domain_snapshot_num_args(value: RemoteDomainSnapshotNumArgs) -
 def encode_remote_domain_snapshot_num_ret(value: RemoteDomainSnapshotNumRet) -> bytes:
     """struct remote_domain_snapshot_num_ret."""
     try:
-        if type(value) is not RemoteDomainSnapshotNumRet:
+        if value.__class__ is not RemoteDomainSnapshotNumRet:
             raise Irregular
         return _i(value.num)
     except FAULTS:
@@ -8498,8 +8512,8 @@ def encode_remote_domain_snapshot_list_names_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainSnapshotListNamesArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSnapshotListNamesArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -8515,7 +8529,7 @@ def encode_remote_domain_snapshot_list_names_ret(value: RemoteDomainSnapshotList
     """struct remote_domain_snapshot_list_names_ret."""
     try:
         if (
-            type(value) is not RemoteDomainSnapshotListNamesRet
+            value.__class__ is not RemoteDomainSnapshotListNamesRet
             or type(value.names) is not list
             or len(value.names) > 16384
         ):
@@ -8537,10 +8551,10 @@ def encode_remote_domain_snapshot_num_children_args(
         text_2 = dom.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainSnapshotNumChildrenArgs
-            or type(snap) is not RemoteNonnullDomainSnapshot
+            value.__class__ is not RemoteDomainSnapshotNumChildrenArgs
+            or snap.__class__ is not RemoteNonnullDomainSnapshot
             or 0 in text
-            or type(dom) is not RemoteNonnullDomain
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text_2
             or len(dom.uuid) != 16
         ):
@@ -8557,7 +8571,7 @@ def encode_remote_domain_snapshot_num_children_ret(
 ) -> bytes:
     """struct remote_domain_snapshot_num_children_ret."""
     try:
-        if type(value) is not RemoteDomainSnapshotNumChildrenRet:
+        if value.__class__ is not RemoteDomainSnapshotNumChildrenRet:
             raise Irregular
         return _i(value.num)
     except FAULTS:
@@ -8576,10 +8590,10 @@ def encode_remote_domain_snapshot_list_children_names_args(
         text_2 = dom.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainSnapshotListChildrenNamesArgs
-            or type(snap) is not RemoteNonnullDomainSnapshot
+            value.__class__ is not RemoteDomainSnapshotListChildrenNamesArgs
+            or snap.__class__ is not RemoteNonnullDomainSnapshot
             or 0 in text
-            or type(dom) is not RemoteNonnullDomain
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text_2
             or len(dom.uuid) != 16
         ):
@@ -8597,7 +8611,7 @@ def encode_remote_domain_snapshot_list_children_names_ret(
     """struct remote_domain_snapshot_list_children_names_ret."""
     try:
         if (
-            type(value) is not RemoteDomainSnapshotListChildrenNamesRet
+            value.__class__ is not RemoteDomainSnapshotListChildrenNamesRet
             or type(value.names) is not list
             or len(value.names) > 16384
         ):
@@ -8618,8 +8632,8 @@ def encode_remote_domain_snapshot_lookup_by_name_args(
         text_2 = value.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainSnapshotLookupByNameArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSnapshotLookupByNameArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -8644,10 +8658,10 @@ def encode_remote_domain_snapshot_lookup_by_name_ret(
         text_2 = dom.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainSnapshotLookupByNameRet
-            or type(snap) is not RemoteNonnullDomainSnapshot
+            value.__class__ is not RemoteDomainSnapshotLookupByNameRet
+            or snap.__class__ is not RemoteNonnullDomainSnapshot
             or 0 in text
-            or type(dom) is not RemoteNonnullDomain
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text_2
             or len(dom.uuid) != 16
         ):
@@ -8668,8 +8682,8 @@ def encode_remote_domain_has_current_snapshot_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainHasCurrentSnapshotArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainHasCurrentSnapshotArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -8686,7 +8700,7 @@ def encode_remote_domain_has_current_snapshot_ret(
 ) -> bytes:
     """struct remote_domain_has_current_snapshot_ret."""
     try:
-        if type(value) is not RemoteDomainHasCurrentSnapshotRet:
+        if value.__class__ is not RemoteDomainHasCurrentSnapshotRet:
             raise Irregular
         return _i(value.result)
     except FAULTS:
@@ -8700,8 +8714,8 @@ def encode_remote_domain_snapshot_current_args(value: RemoteDomainSnapshotCurren
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainSnapshotCurrentArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSnapshotCurrentArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -8723,10 +8737,10 @@ def encode_remote_domain_snapshot_current_ret(value: RemoteDomainSnapshotCurrent
         text_2 = dom.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainSnapshotCurrentRet
-            or type(snap) is not RemoteNonnullDomainSnapshot
+            value.__class__ is not RemoteDomainSnapshotCurrentRet
+            or snap.__class__ is not RemoteNonnullDomainSnapshot
             or 0 in text
-            or type(dom) is not RemoteNonnullDomain
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text_2
             or len(dom.uuid) != 16
         ):
@@ -8750,10 +8764,10 @@ def encode_remote_domain_snapshot_get_parent_args(
         text_2 = dom.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainSnapshotGetParentArgs
-            or type(snap) is not RemoteNonnullDomainSnapshot
+            value.__class__ is not RemoteDomainSnapshotGetParentArgs
+            or snap.__class__ is not RemoteNonnullDomainSnapshot
             or 0 in text
-            or type(dom) is not RemoteNonnullDomain
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text_2
             or len(dom.uuid) != 16
         ):
@@ -8775,10 +8789,10 @@ def encode_remote_domain_snapshot_get_parent_ret(value: RemoteDomainSnapshotGetP
         text_2 = dom.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainSnapshotGetParentRet
-            or type(snap) is not RemoteNonnullDomainSnapshot
+            value.__class__ is not RemoteDomainSnapshotGetParentRet
+            or snap.__class__ is not RemoteNonnullDomainSnapshot
             or 0 in text
-            or type(dom) is not RemoteNonnullDomain
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text_2
             or len(dom.uuid) != 16
         ):
@@ -8802,10 +8816,10 @@ def encode_remote_domain_snapshot_is_current_args(
         text_2 = dom.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainSnapshotIsCurrentArgs
-            or type(snap) is not RemoteNonnullDomainSnapshot
+            value.__class__ is not RemoteDomainSnapshotIsCurrentArgs
+            or snap.__class__ is not RemoteNonnullDomainSnapshot
             or 0 in text
-            or type(dom) is not RemoteNonnullDomain
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text_2
             or len(dom.uuid) != 16
         ):
@@ -8820,7 +8834,7 @@ def encode_remote_domain_snapshot_is_current_args(
 def encode_remote_domain_snapshot_is_current_ret(value: RemoteDomainSnapshotIsCurrentRet) -> bytes:
     """struct remote_domain_snapshot_is_current_ret."""
     try:
-        if type(value) is not RemoteDomainSnapshotIsCurrentRet:
+        if value.__class__ is not RemoteDomainSnapshotIsCurrentRet:
             raise Irregular
         return _i(value.current)
     except FAULTS:
@@ -8839,10 +8853,10 @@ def encode_remote_domain_snapshot_has_metadata_args(
         text_2 = dom.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainSnapshotHasMetadataArgs
-            or type(snap) is not RemoteNonnullDomainSnapshot
+            value.__class__ is not RemoteDomainSnapshotHasMetadataArgs
+            or snap.__class__ is not RemoteNonnullDomainSnapshot
             or 0 in text
-            or type(dom) is not RemoteNonnullDomain
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text_2
             or len(dom.uuid) != 16
         ):
@@ -8859,7 +8873,7 @@ def encode_remote_domain_snapshot_has_metadata_ret(
 ) -> bytes:
     """struct remote_domain_snapshot_has_metadata_ret."""
     try:
-        if type(value) is not RemoteDomainSnapshotHasMetadataRet:
+        if value.__class__ is not RemoteDomainSnapshotHasMetadataRet:
             raise Irregular
         return _i(value.metadata)
     except FAULTS:
@@ -8876,10 +8890,10 @@ def encode_remote_domain_revert_to_snapshot_args(value: RemoteDomainRevertToSnap
         text_2 = dom.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainRevertToSnapshotArgs
-            or type(snap) is not RemoteNonnullDomainSnapshot
+            value.__class__ is not RemoteDomainRevertToSnapshotArgs
+            or snap.__class__ is not RemoteNonnullDomainSnapshot
             or 0 in text
-            or type(dom) is not RemoteNonnullDomain
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text_2
             or len(dom.uuid) != 16
         ):
@@ -8901,10 +8915,10 @@ def encode_remote_domain_snapshot_delete_args(value: RemoteDomainSnapshotDeleteA
         text_2 = dom.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainSnapshotDeleteArgs
-            or type(snap) is not RemoteNonnullDomainSnapshot
+            value.__class__ is not RemoteDomainSnapshotDeleteArgs
+            or snap.__class__ is not RemoteNonnullDomainSnapshot
             or 0 in text
-            or type(dom) is not RemoteNonnullDomain
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text_2
             or len(dom.uuid) != 16
         ):
@@ -8927,8 +8941,8 @@ def encode_remote_domain_checkpoint_create_xml_args(
         text_2 = value.xml_desc.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainCheckpointCreateXmlArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainCheckpointCreateXmlArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -8953,10 +8967,10 @@ def encode_remote_domain_checkpoint_create_xml_ret(
         text_2 = dom.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainCheckpointCreateXmlRet
-            or type(checkpoint) is not RemoteNonnullDomainCheckpoint
+            value.__class__ is not RemoteDomainCheckpointCreateXmlRet
+            or checkpoint.__class__ is not RemoteNonnullDomainCheckpoint
             or 0 in text
-            or type(dom) is not RemoteNonnullDomain
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text_2
             or len(dom.uuid) != 16
         ):
@@ -8980,10 +8994,10 @@ def encode_remote_domain_checkpoint_get_xml_desc_args(
         text_2 = dom.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainCheckpointGetXmlDescArgs
-            or type(checkpoint) is not RemoteNonnullDomainCheckpoint
+            value.__class__ is not RemoteDomainCheckpointGetXmlDescArgs
+            or checkpoint.__class__ is not RemoteNonnullDomainCheckpoint
             or 0 in text
-            or type(dom) is not RemoteNonnullDomain
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text_2
             or len(dom.uuid) != 16
         ):
@@ -9002,7 +9016,7 @@ def encode_remote_domain_checkpoint_get_xml_desc_ret(
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteDomainCheckpointGetXmlDescRet or 0 in text:
+        if value.__class__ is not RemoteDomainCheckpointGetXmlDescRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -9018,8 +9032,8 @@ def encode_remote_domain_list_all_checkpoints_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainListAllCheckpointsArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainListAllCheckpointsArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -9037,7 +9051,7 @@ def encode_remote_domain_list_all_checkpoints_ret(
     """struct remote_domain_list_all_checkpoints_ret."""
     try:
         if (
-            type(value) is not RemoteDomainListAllCheckpointsRet
+            value.__class__ is not RemoteDomainListAllCheckpointsRet
             or type(value.checkpoints) is not list
             or len(value.checkpoints) > 16384
         ):
@@ -9065,10 +9079,10 @@ def encode_remote_domain_checkpoint_list_all_children_args(
         text_2 = dom.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainCheckpointListAllChildrenArgs
-            or type(checkpoint) is not RemoteNonnullDomainCheckpoint
+            value.__class__ is not RemoteDomainCheckpointListAllChildrenArgs
+            or checkpoint.__class__ is not RemoteNonnullDomainCheckpoint
             or 0 in text
-            or type(dom) is not RemoteNonnullDomain
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text_2
             or len(dom.uuid) != 16
         ):
@@ -9086,7 +9100,7 @@ def encode_remote_domain_checkpoint_list_all_children_ret(
     """struct remote_domain_checkpoint_list_all_children_ret."""
     try:
         if (
-            type(value) is not RemoteDomainCheckpointListAllChildrenRet
+            value.__class__ is not RemoteDomainCheckpointListAllChildrenRet
             or type(value.checkpoints) is not list
             or len(value.checkpoints) > 16384
         ):
@@ -9113,8 +9127,8 @@ def encode_remote_domain_checkpoint_lookup_by_name_args(
         text_2 = value.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainCheckpointLookupByNameArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainCheckpointLookupByNameArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -9139,10 +9153,10 @@ def encode_remote_domain_checkpoint_lookup_by_name_ret(
         text_2 = dom.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainCheckpointLookupByNameRet
-            or type(checkpoint) is not RemoteNonnullDomainCheckpoint
+            value.__class__ is not RemoteDomainCheckpointLookupByNameRet
+            or checkpoint.__class__ is not RemoteNonnullDomainCheckpoint
             or 0 in text
-            or type(dom) is not RemoteNonnullDomain
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text_2
             or len(dom.uuid) != 16
         ):
@@ -9166,10 +9180,10 @@ def encode_remote_domain_checkpoint_get_parent_args(
         text_2 = dom.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainCheckpointGetParentArgs
-            or type(checkpoint) is not RemoteNonnullDomainCheckpoint
+            value.__class__ is not RemoteDomainCheckpointGetParentArgs
+            or checkpoint.__class__ is not RemoteNonnullDomainCheckpoint
             or 0 in text
-            or type(dom) is not RemoteNonnullDomain
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text_2
             or len(dom.uuid) != 16
         ):
@@ -9193,10 +9207,10 @@ def encode_remote_domain_checkpoint_get_parent_ret(
         text_2 = dom.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainCheckpointGetParentRet
-            or type(parent) is not RemoteNonnullDomainCheckpoint
+            value.__class__ is not RemoteDomainCheckpointGetParentRet
+            or parent.__class__ is not RemoteNonnullDomainCheckpoint
             or 0 in text
-            or type(dom) is not RemoteNonnullDomain
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text_2
             or len(dom.uuid) != 16
         ):
@@ -9218,10 +9232,10 @@ def encode_remote_domain_checkpoint_delete_args(value: RemoteDomainCheckpointDel
         text_2 = dom.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainCheckpointDeleteArgs
-            or type(checkpoint) is not RemoteNonnullDomainCheckpoint
+            value.__class__ is not RemoteDomainCheckpointDeleteArgs
+            or checkpoint.__class__ is not RemoteNonnullDomainCheckpoint
             or 0 in text
-            or type(dom) is not RemoteNonnullDomain
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text_2
             or len(dom.uuid) != 16
         ):
@@ -9252,8 +9266,8 @@ def encode_remote_domain_backup_begin_args(value: RemoteDomainBackupBeginArgs) -
                 1, text_3
             )
         if (
-            type(value) is not RemoteDomainBackupBeginArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainBackupBeginArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -9280,8 +9294,8 @@ def encode_remote_domain_backup_get_xml_desc_args(value: RemoteDomainBackupGetXm
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainBackupGetXmlDescArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainBackupGetXmlDescArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -9298,7 +9312,7 @@ def encode_remote_domain_backup_get_xml_desc_ret(value: RemoteDomainBackupGetXml
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteDomainBackupGetXmlDescRet or 0 in text:
+        if value.__class__ is not RemoteDomainBackupGetXmlDescRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -9314,8 +9328,8 @@ def encode_remote_domain_agent_set_response_timeout_args(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainAgentSetResponseTimeoutArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainAgentSetResponseTimeoutArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -9332,7 +9346,7 @@ def encode_remote_domain_agent_set_response_timeout_ret(
 ) -> bytes:
     """struct remote_domain_agent_set_response_timeout_ret."""
     try:
-        if type(value) is not RemoteDomainAgentSetResponseTimeoutRet:
+        if value.__class__ is not RemoteDomainAgentSetResponseTimeoutRet:
             raise Irregular
         return _i(value.result)
     except FAULTS:
@@ -9346,8 +9360,8 @@ def encode_remote_domain_get_hostname_args(value: RemoteDomainGetHostnameArgs) -
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetHostnameArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetHostnameArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -9364,7 +9378,7 @@ def encode_remote_domain_get_hostname_ret(value: RemoteDomainGetHostnameRet) -> 
     try:
         text = value.hostname.encode()
         size = len(text)
-        if type(value) is not RemoteDomainGetHostnameRet or 0 in text:
+        if value.__class__ is not RemoteDomainGetHostnameRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -9378,8 +9392,8 @@ def encode_remote_domain_get_guest_info_args(value: RemoteDomainGetGuestInfoArgs
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetGuestInfoArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetGuestInfoArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -9395,7 +9409,7 @@ def encode_remote_domain_get_guest_info_ret(value: RemoteDomainGetGuestInfoRet) 
     """struct remote_domain_get_guest_info_ret."""
     try:
         if (
-            type(value) is not RemoteDomainGetGuestInfoRet
+            value.__class__ is not RemoteDomainGetGuestInfoRet
             or type(value.params) is not list
             or len(value.params) > 2048
         ):
@@ -9412,8 +9426,8 @@ def encode_remote_domain_get_time_args(value: RemoteDomainGetTimeArgs) -> bytes:
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetTimeArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetTimeArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -9428,7 +9442,7 @@ def encode_remote_domain_get_time_args(value: RemoteDomainGetTimeArgs) -> bytes:
 def encode_remote_domain_get_time_ret(value: RemoteDomainGetTimeRet) -> bytes:
     """struct remote_domain_get_time_ret."""
     try:
-        if type(value) is not RemoteDomainGetTimeRet:
+        if value.__class__ is not RemoteDomainGetTimeRet:
             raise Irregular
         return _qI(value.seconds, value.nseconds)
     except FAULTS:
@@ -9442,8 +9456,8 @@ def encode_remote_domain_set_time_args(value: RemoteDomainSetTimeArgs) -> bytes:
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainSetTimeArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSetTimeArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -9462,8 +9476,8 @@ def encode_remote_domain_get_guest_vcpus_args(value: RemoteDomainGetGuestVcpusAr
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetGuestVcpusArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetGuestVcpusArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -9479,7 +9493,7 @@ def encode_remote_domain_get_guest_vcpus_ret(value: RemoteDomainGetGuestVcpusRet
     """struct remote_domain_get_guest_vcpus_ret."""
     try:
         if (
-            type(value) is not RemoteDomainGetGuestVcpusRet
+            value.__class__ is not RemoteDomainGetGuestVcpusRet
             or type(value.params) is not list
             or len(value.params) > 64
         ):
@@ -9498,8 +9512,8 @@ def encode_remote_domain_set_guest_vcpus_args(value: RemoteDomainSetGuestVcpusAr
         text_2 = value.cpumap.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainSetGuestVcpusArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSetGuestVcpusArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -9537,8 +9551,8 @@ def encode_remote_domain_set_user_password_args(value: RemoteDomainSetUserPasswo
                 1, text_3
             )
         if (
-            type(value) is not RemoteDomainSetUserPasswordArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainSetUserPasswordArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -9568,8 +9582,8 @@ def encode_remote_domain_authorized_ssh_keys_get_args(
         text_2 = value.user.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainAuthorizedSshKeysGetArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainAuthorizedSshKeysGetArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -9588,7 +9602,7 @@ def encode_remote_domain_authorized_ssh_keys_get_ret(
     """struct remote_domain_authorized_ssh_keys_get_ret."""
     try:
         if (
-            type(value) is not RemoteDomainAuthorizedSshKeysGetRet
+            value.__class__ is not RemoteDomainAuthorizedSshKeysGetRet
             or type(value.keys) is not list
             or len(value.keys) > 2048
         ):
@@ -9609,8 +9623,8 @@ def encode_remote_domain_authorized_ssh_keys_set_args(
         text_2 = value.user.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainAuthorizedSshKeysSetArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainAuthorizedSshKeysSetArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -9642,7 +9656,7 @@ def encode_remote_domain_fsinfo(value: RemoteDomainFsinfo) -> bytes:
         text_3 = value.fstype.encode()
         size_3 = len(text_3)
         if (
-            type(value) is not RemoteDomainFsinfo
+            value.__class__ is not RemoteDomainFsinfo
             or 0 in text
             or 0 in text_2
             or 0 in text_3
@@ -9671,8 +9685,8 @@ def encode_remote_domain_get_fsinfo_args(value: RemoteDomainGetFsinfoArgs) -> by
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainGetFsinfoArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainGetFsinfoArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -9688,7 +9702,7 @@ def encode_remote_domain_get_fsinfo_ret(value: RemoteDomainGetFsinfoRet) -> byte
     """struct remote_domain_get_fsinfo_ret."""
     try:
         if (
-            type(value) is not RemoteDomainGetFsinfoRet
+            value.__class__ is not RemoteDomainGetFsinfoRet
             or type(value.info) is not list
             or len(value.info) > 256
         ):
@@ -9707,8 +9721,8 @@ def encode_remote_domain_fsfreeze_args(value: RemoteDomainFsfreezeArgs) -> bytes
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainFsfreezeArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainFsfreezeArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or type(value.mountpoints) is not list
@@ -9731,7 +9745,7 @@ def encode_remote_domain_fsfreeze_args(value: RemoteDomainFsfreezeArgs) -> bytes
 def encode_remote_domain_fsfreeze_ret(value: RemoteDomainFsfreezeRet) -> bytes:
     """struct remote_domain_fsfreeze_ret."""
     try:
-        if type(value) is not RemoteDomainFsfreezeRet:
+        if value.__class__ is not RemoteDomainFsfreezeRet:
             raise Irregular
         return _i(value.filesystems)
     except FAULTS:
@@ -9745,8 +9759,8 @@ def encode_remote_domain_fsthaw_args(value: RemoteDomainFsthawArgs) -> bytes:
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainFsthawArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainFsthawArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or type(value.mountpoints) is not list
@@ -9769,7 +9783,7 @@ def encode_remote_domain_fsthaw_args(value: RemoteDomainFsthawArgs) -> bytes:
 def encode_remote_domain_fsthaw_ret(value: RemoteDomainFsthawRet) -> bytes:
     """struct remote_domain_fsthaw_ret."""
     try:
-        if type(value) is not RemoteDomainFsthawRet:
+        if value.__class__ is not RemoteDomainFsthawRet:
             raise Irregular
         return _i(value.filesystems)
     except FAULTS:
@@ -9793,8 +9807,8 @@ def encode_remote_domain_fstrim_args(value: RemoteDomainFstrimArgs) -> bytes:
                 1, text_2
             )
         if (
-            type(value) is not RemoteDomainFstrimArgs
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainFstrimArgs
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -9817,7 +9831,7 @@ def encode_remote_connect_domain_event_register_ret(
 ) -> bytes:
     """struct remote_connect_domain_event_register_ret."""
     try:
-        if type(value) is not RemoteConnectDomainEventRegisterRet:
+        if value.__class__ is not RemoteConnectDomainEventRegisterRet:
             raise Irregular
         return _i(value.cb_registered)
     except FAULTS:
@@ -9829,7 +9843,7 @@ def encode_remote_connect_domain_event_deregister_ret(
 ) -> bytes:
     """struct remote_connect_domain_event_deregister_ret."""
     try:
-        if type(value) is not RemoteConnectDomainEventDeregisterRet:
+        if value.__class__ is not RemoteConnectDomainEventDeregisterRet:
             raise Irregular
         return _i(value.cb_registered)
     except FAULTS:
@@ -9841,7 +9855,7 @@ def encode_remote_connect_domain_event_register_any_args(
 ) -> bytes:
     """struct remote_connect_domain_event_register_any_args."""
     try:
-        if type(value) is not RemoteConnectDomainEventRegisterAnyArgs:
+        if value.__class__ is not RemoteConnectDomainEventRegisterAnyArgs:
             raise Irregular
         return _i(value.event_id)
     except FAULTS:
@@ -9853,7 +9867,7 @@ def encode_remote_connect_domain_event_deregister_any_args(
 ) -> bytes:
     """struct remote_connect_domain_event_deregister_any_args."""
     try:
-        if type(value) is not RemoteConnectDomainEventDeregisterAnyArgs:
+        if value.__class__ is not RemoteConnectDomainEventDeregisterAnyArgs:
             raise Irregular
         return _i(value.event_id)
     except FAULTS:
@@ -9867,8 +9881,8 @@ def encode_remote_domain_event_lifecycle_msg(value: RemoteDomainEventLifecycleMs
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainEventLifecycleMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventLifecycleMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -9887,8 +9901,8 @@ def encode_remote_domain_event_reboot_msg(value: RemoteDomainEventRebootMsg) -> 
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainEventRebootMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventRebootMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -9907,8 +9921,8 @@ def encode_remote_domain_event_rtc_change_msg(value: RemoteDomainEventRtcChangeM
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainEventRtcChangeMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventRtcChangeMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -9927,8 +9941,8 @@ def encode_remote_domain_event_watchdog_msg(value: RemoteDomainEventWatchdogMsg)
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainEventWatchdogMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventWatchdogMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -9951,8 +9965,8 @@ def encode_remote_domain_event_io_error_msg(value: RemoteDomainEventIoErrorMsg) 
         text_3 = value.dev_alias.encode()
         size_3 = len(text_3)
         if (
-            type(value) is not RemoteDomainEventIoErrorMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventIoErrorMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -9981,7 +9995,7 @@ def encode_remote_domain_event_graphics_address(value: RemoteDomainEventGraphics
         size = len(text)
         text_2 = value.service.encode()
         size_2 = len(text_2)
-        if type(value) is not RemoteDomainEventGraphicsAddress or 0 in text or 0 in text_2:
+        if value.__class__ is not RemoteDomainEventGraphicsAddress or 0 in text or 0 in text_2:
             raise Irregular
         return (_i_s_4194304[size] if size < SHORT else _i_s_4194304_long)(value.family, text) + (
             _s_4194304[size_2] if size_2 < SHORT else _s_4194304_long
@@ -9997,7 +10011,7 @@ def encode_remote_domain_event_graphics_identity(value: RemoteDomainEventGraphic
         size = len(text)
         text_2 = value.name.encode()
         size_2 = len(text_2)
-        if type(value) is not RemoteDomainEventGraphicsIdentity or 0 in text or 0 in text_2:
+        if value.__class__ is not RemoteDomainEventGraphicsIdentity or 0 in text or 0 in text_2:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
             _s_4194304[size_2] if size_2 < SHORT else _s_4194304_long
@@ -10025,14 +10039,14 @@ def encode_remote_domain_event_graphics_msg(value: RemoteDomainEventGraphicsMsg)
         text_6 = value.auth_scheme.encode()
         size_6 = len(text_6)
         if (
-            type(value) is not RemoteDomainEventGraphicsMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventGraphicsMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
-            or type(local) is not RemoteDomainEventGraphicsAddress
+            or local.__class__ is not RemoteDomainEventGraphicsAddress
             or 0 in text_2
             or 0 in text_3
-            or type(remote) is not RemoteDomainEventGraphicsAddress
+            or remote.__class__ is not RemoteDomainEventGraphicsAddress
             or 0 in text_4
             or 0 in text_5
             or 0 in text_6
@@ -10076,8 +10090,8 @@ def encode_remote_domain_event_io_error_reason_msg(
         text_4 = value.reason.encode()
         size_4 = len(text_4)
         if (
-            type(value) is not RemoteDomainEventIoErrorReasonMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventIoErrorReasonMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -10108,8 +10122,8 @@ def encode_remote_domain_event_control_error_msg(value: RemoteDomainEventControl
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainEventControlErrorMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventControlErrorMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -10130,8 +10144,8 @@ def encode_remote_domain_event_block_job_msg(value: RemoteDomainEventBlockJobMsg
         text_2 = value.path.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainEventBlockJobMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventBlockJobMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -10173,8 +10187,8 @@ def encode_remote_domain_event_disk_change_msg(value: RemoteDomainEventDiskChang
         text_4 = value.dev_alias.encode()
         size_4 = len(text_4)
         if (
-            type(value) is not RemoteDomainEventDiskChangeMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventDiskChangeMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_4
@@ -10205,8 +10219,8 @@ def encode_remote_domain_event_tray_change_msg(value: RemoteDomainEventTrayChang
         text_2 = value.dev_alias.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainEventTrayChangeMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventTrayChangeMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -10226,8 +10240,8 @@ def encode_remote_domain_event_pmwakeup_msg(value: RemoteDomainEventPmwakeupMsg)
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainEventPmwakeupMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventPmwakeupMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -10246,8 +10260,8 @@ def encode_remote_domain_event_pmsuspend_msg(value: RemoteDomainEventPmsuspendMs
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainEventPmsuspendMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventPmsuspendMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -10268,8 +10282,8 @@ def encode_remote_domain_event_balloon_change_msg(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainEventBalloonChangeMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventBalloonChangeMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -10290,8 +10304,8 @@ def encode_remote_domain_event_pmsuspend_disk_msg(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainEventPmsuspendDiskMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventPmsuspendDiskMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -10314,8 +10328,8 @@ def encode_remote_domain_event_device_removed_msg(
         text_2 = value.dev_alias.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainEventDeviceRemovedMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventDeviceRemovedMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -10339,12 +10353,12 @@ def encode_remote_connect_domain_event_callback_register_any_args(
             dom = value.dom
             text = dom.name.encode()
             size = len(text)
-            if type(dom) is not RemoteNonnullDomain or 0 in text or len(dom.uuid) != 16:
+            if dom.__class__ is not RemoteNonnullDomain or 0 in text or len(dom.uuid) != 16:
                 raise Irregular
             dom_part = (_I_s_16si_4194304[size] if size < SHORT else _I_s_16si_4194304_long)(
                 1, text, dom.uuid, dom.id
             )
-        if type(value) is not RemoteConnectDomainEventCallbackRegisterAnyArgs:
+        if value.__class__ is not RemoteConnectDomainEventCallbackRegisterAnyArgs:
             raise Irregular
         return _i(value.event_id) + dom_part
     except FAULTS:
@@ -10356,7 +10370,7 @@ def encode_remote_connect_domain_event_callback_register_any_ret(
 ) -> bytes:
     """struct remote_connect_domain_event_callback_register_any_ret."""
     try:
-        if type(value) is not RemoteConnectDomainEventCallbackRegisterAnyRet:
+        if value.__class__ is not RemoteConnectDomainEventCallbackRegisterAnyRet:
             raise Irregular
         return _i(value.callback_id)
     except FAULTS:
@@ -10368,7 +10382,7 @@ def encode_remote_connect_domain_event_callback_deregister_any_args(
 ) -> bytes:
     """struct remote_connect_domain_event_callback_deregister_any_args."""
     try:
-        if type(value) is not RemoteConnectDomainEventCallbackDeregisterAnyArgs:
+        if value.__class__ is not RemoteConnectDomainEventCallbackDeregisterAnyArgs:
             raise Irregular
         return _i(value.callback_id)
     except FAULTS:
@@ -10387,9 +10401,9 @@ def encode_remote_domain_event_callback_lifecycle_msg(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainEventCallbackLifecycleMsg
-            or type(msg) is not RemoteDomainEventLifecycleMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventCallbackLifecycleMsg
+            or msg.__class__ is not RemoteDomainEventLifecycleMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -10411,9 +10425,9 @@ def encode_remote_domain_event_callback_reboot_msg(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainEventCallbackRebootMsg
-            or type(msg) is not RemoteDomainEventRebootMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventCallbackRebootMsg
+            or msg.__class__ is not RemoteDomainEventRebootMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -10435,9 +10449,9 @@ def encode_remote_domain_event_callback_rtc_change_msg(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainEventCallbackRtcChangeMsg
-            or type(msg) is not RemoteDomainEventRtcChangeMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventCallbackRtcChangeMsg
+            or msg.__class__ is not RemoteDomainEventRtcChangeMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -10459,9 +10473,9 @@ def encode_remote_domain_event_callback_watchdog_msg(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainEventCallbackWatchdogMsg
-            or type(msg) is not RemoteDomainEventWatchdogMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventCallbackWatchdogMsg
+            or msg.__class__ is not RemoteDomainEventWatchdogMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -10487,9 +10501,9 @@ def encode_remote_domain_event_callback_io_error_msg(
         text_3 = msg.dev_alias.encode()
         size_3 = len(text_3)
         if (
-            type(value) is not RemoteDomainEventCallbackIoErrorMsg
-            or type(msg) is not RemoteDomainEventIoErrorMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventCallbackIoErrorMsg
+            or msg.__class__ is not RemoteDomainEventIoErrorMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -10516,7 +10530,7 @@ def encode_remote_domain_event_callback_graphics_msg(
 ) -> bytes:
     """struct remote_domain_event_callback_graphics_msg."""
     try:
-        if type(value) is not RemoteDomainEventCallbackGraphicsMsg:
+        if value.__class__ is not RemoteDomainEventCallbackGraphicsMsg:
             raise Irregular
         return _i(value.callback_id) + encode_remote_domain_event_graphics_msg(value.msg)
     except FAULTS:
@@ -10539,9 +10553,9 @@ def encode_remote_domain_event_callback_io_error_reason_msg(
         text_4 = msg.reason.encode()
         size_4 = len(text_4)
         if (
-            type(value) is not RemoteDomainEventCallbackIoErrorReasonMsg
-            or type(msg) is not RemoteDomainEventIoErrorReasonMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventCallbackIoErrorReasonMsg
+            or msg.__class__ is not RemoteDomainEventIoErrorReasonMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -10575,9 +10589,9 @@ def encode_remote_domain_event_callback_control_error_msg(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainEventCallbackControlErrorMsg
-            or type(msg) is not RemoteDomainEventControlErrorMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventCallbackControlErrorMsg
+            or msg.__class__ is not RemoteDomainEventControlErrorMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -10601,9 +10615,9 @@ def encode_remote_domain_event_callback_block_job_msg(
         text_2 = msg.path.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainEventCallbackBlockJobMsg
-            or type(msg) is not RemoteDomainEventBlockJobMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventCallbackBlockJobMsg
+            or msg.__class__ is not RemoteDomainEventBlockJobMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -10623,7 +10637,7 @@ def encode_remote_domain_event_callback_disk_change_msg(
 ) -> bytes:
     """struct remote_domain_event_callback_disk_change_msg."""
     try:
-        if type(value) is not RemoteDomainEventCallbackDiskChangeMsg:
+        if value.__class__ is not RemoteDomainEventCallbackDiskChangeMsg:
             raise Irregular
         return _i(value.callback_id) + encode_remote_domain_event_disk_change_msg(value.msg)
     except FAULTS:
@@ -10642,9 +10656,9 @@ def encode_remote_domain_event_callback_tray_change_msg(
         text_2 = msg.dev_alias.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainEventCallbackTrayChangeMsg
-            or type(msg) is not RemoteDomainEventTrayChangeMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventCallbackTrayChangeMsg
+            or msg.__class__ is not RemoteDomainEventTrayChangeMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -10669,9 +10683,9 @@ def encode_remote_domain_event_callback_pmwakeup_msg(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainEventCallbackPmwakeupMsg
-            or type(msg) is not RemoteDomainEventPmwakeupMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventCallbackPmwakeupMsg
+            or msg.__class__ is not RemoteDomainEventPmwakeupMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -10693,9 +10707,9 @@ def encode_remote_domain_event_callback_pmsuspend_msg(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainEventCallbackPmsuspendMsg
-            or type(msg) is not RemoteDomainEventPmsuspendMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventCallbackPmsuspendMsg
+            or msg.__class__ is not RemoteDomainEventPmsuspendMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -10717,9 +10731,9 @@ def encode_remote_domain_event_callback_balloon_change_msg(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainEventCallbackBalloonChangeMsg
-            or type(msg) is not RemoteDomainEventBalloonChangeMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventCallbackBalloonChangeMsg
+            or msg.__class__ is not RemoteDomainEventBalloonChangeMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -10741,9 +10755,9 @@ def encode_remote_domain_event_callback_pmsuspend_disk_msg(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainEventCallbackPmsuspendDiskMsg
-            or type(msg) is not RemoteDomainEventPmsuspendDiskMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventCallbackPmsuspendDiskMsg
+            or msg.__class__ is not RemoteDomainEventPmsuspendDiskMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -10767,9 +10781,9 @@ def encode_remote_domain_event_callback_device_removed_msg(
         text_2 = msg.dev_alias.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainEventCallbackDeviceRemovedMsg
-            or type(msg) is not RemoteDomainEventDeviceRemovedMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventCallbackDeviceRemovedMsg
+            or msg.__class__ is not RemoteDomainEventDeviceRemovedMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -10793,8 +10807,8 @@ def encode_remote_domain_event_block_job_2_msg(value: RemoteDomainEventBlockJob2
         text_2 = value.dst.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainEventBlockJob2Msg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventBlockJob2Msg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -10818,8 +10832,8 @@ def encode_remote_domain_event_callback_tunable_msg(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainEventCallbackTunableMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventCallbackTunableMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or type(value.params) is not list
@@ -10842,8 +10856,8 @@ def encode_remote_domain_event_callback_agent_lifecycle_msg(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainEventCallbackAgentLifecycleMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventCallbackAgentLifecycleMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -10866,8 +10880,8 @@ def encode_remote_domain_event_callback_device_added_msg(
         text_2 = value.dev_alias.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainEventCallbackDeviceAddedMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventCallbackDeviceAddedMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -10891,8 +10905,8 @@ def encode_remote_domain_event_callback_migration_iteration_msg(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainEventCallbackMigrationIterationMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventCallbackMigrationIterationMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -10913,8 +10927,8 @@ def encode_remote_domain_event_callback_job_completed_msg(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainEventCallbackJobCompletedMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventCallbackJobCompletedMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or type(value.params) is not list
@@ -10939,8 +10953,8 @@ def encode_remote_domain_event_callback_device_removal_failed_msg(
         text_2 = value.dev_alias.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainEventCallbackDeviceRemovalFailedMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventCallbackDeviceRemovalFailedMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -10972,8 +10986,8 @@ def encode_remote_domain_event_callback_metadata_change_msg(
                 raise Irregular
             nsuri_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if (
-            type(value) is not RemoteDomainEventCallbackMetadataChangeMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventCallbackMetadataChangeMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -11004,8 +11018,8 @@ def encode_remote_domain_event_block_threshold_msg(
                 raise Irregular
             path_part = (_I_s_4194304[size_3] if size_3 < SHORT else _I_s_4194304_long)(1, text_3)
         if (
-            type(value) is not RemoteDomainEventBlockThresholdMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventBlockThresholdMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -11036,8 +11050,8 @@ def encode_remote_domain_event_memory_failure_msg(
         text = dom.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteDomainEventMemoryFailureMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventMemoryFailureMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
         ):
@@ -11060,8 +11074,8 @@ def encode_remote_domain_event_memory_device_size_change_msg(
         text_2 = value.alias.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteDomainEventMemoryDeviceSizeChangeMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventMemoryDeviceSizeChangeMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -11089,8 +11103,8 @@ def encode_remote_domain_event_nic_mac_change_msg(value: RemoteDomainEventNicMac
         text_4 = value.new_mac.encode()
         size_4 = len(text_4)
         if (
-            type(value) is not RemoteDomainEventNicMacChangeMsg
-            or type(dom) is not RemoteNonnullDomain
+            value.__class__ is not RemoteDomainEventNicMacChangeMsg
+            or dom.__class__ is not RemoteNonnullDomain
             or 0 in text
             or len(dom.uuid) != 16
             or 0 in text_2
@@ -11119,7 +11133,7 @@ def encode_remote_network_lookup_by_name_args(value: RemoteNetworkLookupByNameAr
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNetworkLookupByNameArgs or 0 in text:
+        if value.__class__ is not RemoteNetworkLookupByNameArgs or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -11133,8 +11147,8 @@ def encode_remote_network_lookup_by_name_ret(value: RemoteNetworkLookupByNameRet
         text = net.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNetworkLookupByNameRet
-            or type(net) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkLookupByNameRet
+            or net.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(net.uuid) != 16
         ):
@@ -11147,7 +11161,7 @@ def encode_remote_network_lookup_by_name_ret(value: RemoteNetworkLookupByNameRet
 def encode_remote_network_lookup_by_uuid_args(value: RemoteNetworkLookupByUuidArgs) -> bytes:
     """struct remote_network_lookup_by_uuid_args."""
     try:
-        if type(value) is not RemoteNetworkLookupByUuidArgs or len(value.uuid) != 16:
+        if value.__class__ is not RemoteNetworkLookupByUuidArgs or len(value.uuid) != 16:
             raise Irregular
         return _16s(value.uuid)
     except FAULTS:
@@ -11161,8 +11175,8 @@ def encode_remote_network_lookup_by_uuid_ret(value: RemoteNetworkLookupByUuidRet
         text = net.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNetworkLookupByUuidRet
-            or type(net) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkLookupByUuidRet
+            or net.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(net.uuid) != 16
         ):
@@ -11175,7 +11189,7 @@ def encode_remote_network_lookup_by_uuid_ret(value: RemoteNetworkLookupByUuidRet
 def encode_remote_connect_list_all_networks_args(value: RemoteConnectListAllNetworksArgs) -> bytes:
     """struct remote_connect_list_all_networks_args."""
     try:
-        if type(value) is not RemoteConnectListAllNetworksArgs:
+        if value.__class__ is not RemoteConnectListAllNetworksArgs:
             raise Irregular
         return _iI(value.need_results, value.flags)
     except FAULTS:
@@ -11186,7 +11200,7 @@ def encode_remote_connect_list_all_networks_ret(value: RemoteConnectListAllNetwo
     """struct remote_connect_list_all_networks_ret."""
     try:
         if (
-            type(value) is not RemoteConnectListAllNetworksRet
+            value.__class__ is not RemoteConnectListAllNetworksRet
             or type(value.nets) is not list
             or len(value.nets) > 16384
         ):
@@ -11201,7 +11215,7 @@ def encode_remote_connect_list_all_networks_ret(value: RemoteConnectListAllNetwo
 def encode_remote_connect_num_of_networks_ret(value: RemoteConnectNumOfNetworksRet) -> bytes:
     """struct remote_connect_num_of_networks_ret."""
     try:
-        if type(value) is not RemoteConnectNumOfNetworksRet:
+        if value.__class__ is not RemoteConnectNumOfNetworksRet:
             raise Irregular
         return _i(value.num)
     except FAULTS:
@@ -11211,7 +11225,7 @@ def encode_remote_connect_num_of_networks_ret(value: RemoteConnectNumOfNetworksR
 def encode_remote_connect_list_networks_args(value: RemoteConnectListNetworksArgs) -> bytes:
     """struct remote_connect_list_networks_args."""
     try:
-        if type(value) is not RemoteConnectListNetworksArgs:
+        if value.__class__ is not RemoteConnectListNetworksArgs:
             raise Irregular
         return _i(value.maxnames)
     except FAULTS:
@@ -11222,7 +11236,7 @@ def encode_remote_connect_list_networks_ret(value: RemoteConnectListNetworksRet)
     """struct remote_connect_list_networks_ret."""
     try:
         if (
-            type(value) is not RemoteConnectListNetworksRet
+            value.__class__ is not RemoteConnectListNetworksRet
             or type(value.names) is not list
             or len(value.names) > 16384
         ):
@@ -11237,7 +11251,7 @@ def encode_remote_connect_num_of_defined_networks_ret(
 ) -> bytes:
     """struct remote_connect_num_of_defined_networks_ret."""
     try:
-        if type(value) is not RemoteConnectNumOfDefinedNetworksRet:
+        if value.__class__ is not RemoteConnectNumOfDefinedNetworksRet:
             raise Irregular
         return _i(value.num)
     except FAULTS:
@@ -11249,7 +11263,7 @@ def encode_remote_connect_list_defined_networks_args(
 ) -> bytes:
     """struct remote_connect_list_defined_networks_args."""
     try:
-        if type(value) is not RemoteConnectListDefinedNetworksArgs:
+        if value.__class__ is not RemoteConnectListDefinedNetworksArgs:
             raise Irregular
         return _i(value.maxnames)
     except FAULTS:
@@ -11262,7 +11276,7 @@ def encode_remote_connect_list_defined_networks_ret(
     """struct remote_connect_list_defined_networks_ret."""
     try:
         if (
-            type(value) is not RemoteConnectListDefinedNetworksRet
+            value.__class__ is not RemoteConnectListDefinedNetworksRet
             or type(value.names) is not list
             or len(value.names) > 16384
         ):
@@ -11277,7 +11291,7 @@ def encode_remote_network_define_xml_args(value: RemoteNetworkDefineXmlArgs) -> 
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteNetworkDefineXmlArgs or 0 in text:
+        if value.__class__ is not RemoteNetworkDefineXmlArgs or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -11291,8 +11305,8 @@ def encode_remote_network_define_xml_ret(value: RemoteNetworkDefineXmlRet) -> by
         text = net.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNetworkDefineXmlRet
-            or type(net) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkDefineXmlRet
+            or net.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(net.uuid) != 16
         ):
@@ -11307,7 +11321,7 @@ def encode_remote_network_define_xml_flags_args(value: RemoteNetworkDefineXmlFla
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteNetworkDefineXmlFlagsArgs or 0 in text:
+        if value.__class__ is not RemoteNetworkDefineXmlFlagsArgs or 0 in text:
             raise Irregular
         return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
@@ -11321,8 +11335,8 @@ def encode_remote_network_define_xml_flags_ret(value: RemoteNetworkDefineXmlFlag
         text = net.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNetworkDefineXmlFlagsRet
-            or type(net) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkDefineXmlFlagsRet
+            or net.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(net.uuid) != 16
         ):
@@ -11339,8 +11353,8 @@ def encode_remote_network_undefine_args(value: RemoteNetworkUndefineArgs) -> byt
         text = net.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNetworkUndefineArgs
-            or type(net) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkUndefineArgs
+            or net.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(net.uuid) != 16
         ):
@@ -11357,8 +11371,8 @@ def encode_remote_network_create_args(value: RemoteNetworkCreateArgs) -> bytes:
         text = net.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNetworkCreateArgs
-            or type(net) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkCreateArgs
+            or net.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(net.uuid) != 16
         ):
@@ -11373,7 +11387,7 @@ def encode_remote_network_create_xml_args(value: RemoteNetworkCreateXmlArgs) -> 
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteNetworkCreateXmlArgs or 0 in text:
+        if value.__class__ is not RemoteNetworkCreateXmlArgs or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -11387,8 +11401,8 @@ def encode_remote_network_create_xml_ret(value: RemoteNetworkCreateXmlRet) -> by
         text = net.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNetworkCreateXmlRet
-            or type(net) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkCreateXmlRet
+            or net.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(net.uuid) != 16
         ):
@@ -11403,7 +11417,7 @@ def encode_remote_network_create_xml_flags_args(value: RemoteNetworkCreateXmlFla
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteNetworkCreateXmlFlagsArgs or 0 in text:
+        if value.__class__ is not RemoteNetworkCreateXmlFlagsArgs or 0 in text:
             raise Irregular
         return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
@@ -11417,8 +11431,8 @@ def encode_remote_network_create_xml_flags_ret(value: RemoteNetworkCreateXmlFlag
         text = net.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNetworkCreateXmlFlagsRet
-            or type(net) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkCreateXmlFlagsRet
+            or net.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(net.uuid) != 16
         ):
@@ -11435,8 +11449,8 @@ def encode_remote_network_destroy_args(value: RemoteNetworkDestroyArgs) -> bytes
         text = net.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNetworkDestroyArgs
-            or type(net) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkDestroyArgs
+            or net.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(net.uuid) != 16
         ):
@@ -11455,8 +11469,8 @@ def encode_remote_network_update_args(value: RemoteNetworkUpdateArgs) -> bytes:
         text_2 = value.xml.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteNetworkUpdateArgs
-            or type(net) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkUpdateArgs
+            or net.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(net.uuid) != 16
             or 0 in text_2
@@ -11476,8 +11490,8 @@ def encode_remote_network_get_xml_desc_args(value: RemoteNetworkGetXmlDescArgs) 
         text = net.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNetworkGetXmlDescArgs
-            or type(net) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkGetXmlDescArgs
+            or net.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(net.uuid) != 16
         ):
@@ -11494,7 +11508,7 @@ def encode_remote_network_get_xml_desc_ret(value: RemoteNetworkGetXmlDescRet) ->
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteNetworkGetXmlDescRet or 0 in text:
+        if value.__class__ is not RemoteNetworkGetXmlDescRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -11516,8 +11530,8 @@ def encode_remote_network_get_metadata_args(value: RemoteNetworkGetMetadataArgs)
                 raise Irregular
             uri_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if (
-            type(value) is not RemoteNetworkGetMetadataArgs
-            or type(network) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkGetMetadataArgs
+            or network.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(network.uuid) != 16
         ):
@@ -11540,7 +11554,7 @@ def encode_remote_network_get_metadata_ret(value: RemoteNetworkGetMetadataRet) -
     try:
         text = value.metadata.encode()
         size = len(text)
-        if type(value) is not RemoteNetworkGetMetadataRet or 0 in text:
+        if value.__class__ is not RemoteNetworkGetMetadataRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -11580,8 +11594,8 @@ def encode_remote_network_set_metadata_args(value: RemoteNetworkSetMetadataArgs)
                 raise Irregular
             uri_part = (_I_s_4194304[size_4] if size_4 < SHORT else _I_s_4194304_long)(1, text_4)
         if (
-            type(value) is not RemoteNetworkSetMetadataArgs
-            or type(network) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkSetMetadataArgs
+            or network.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(network.uuid) != 16
         ):
@@ -11608,8 +11622,8 @@ def encode_remote_network_get_bridge_name_args(value: RemoteNetworkGetBridgeName
         text = net.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNetworkGetBridgeNameArgs
-            or type(net) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkGetBridgeNameArgs
+            or net.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(net.uuid) != 16
         ):
@@ -11624,7 +11638,7 @@ def encode_remote_network_get_bridge_name_ret(value: RemoteNetworkGetBridgeNameR
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNetworkGetBridgeNameRet or 0 in text:
+        if value.__class__ is not RemoteNetworkGetBridgeNameRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -11638,8 +11652,8 @@ def encode_remote_network_get_autostart_args(value: RemoteNetworkGetAutostartArg
         text = net.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNetworkGetAutostartArgs
-            or type(net) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkGetAutostartArgs
+            or net.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(net.uuid) != 16
         ):
@@ -11652,7 +11666,7 @@ def encode_remote_network_get_autostart_args(value: RemoteNetworkGetAutostartArg
 def encode_remote_network_get_autostart_ret(value: RemoteNetworkGetAutostartRet) -> bytes:
     """struct remote_network_get_autostart_ret."""
     try:
-        if type(value) is not RemoteNetworkGetAutostartRet:
+        if value.__class__ is not RemoteNetworkGetAutostartRet:
             raise Irregular
         return _i(value.autostart)
     except FAULTS:
@@ -11666,8 +11680,8 @@ def encode_remote_network_set_autostart_args(value: RemoteNetworkSetAutostartArg
         text = net.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNetworkSetAutostartArgs
-            or type(net) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkSetAutostartArgs
+            or net.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(net.uuid) != 16
         ):
@@ -11686,8 +11700,8 @@ def encode_remote_network_is_active_args(value: RemoteNetworkIsActiveArgs) -> by
         text = net.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNetworkIsActiveArgs
-            or type(net) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkIsActiveArgs
+            or net.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(net.uuid) != 16
         ):
@@ -11700,7 +11714,7 @@ def encode_remote_network_is_active_args(value: RemoteNetworkIsActiveArgs) -> by
 def encode_remote_network_is_active_ret(value: RemoteNetworkIsActiveRet) -> bytes:
     """struct remote_network_is_active_ret."""
     try:
-        if type(value) is not RemoteNetworkIsActiveRet:
+        if value.__class__ is not RemoteNetworkIsActiveRet:
             raise Irregular
         return _i(value.active)
     except FAULTS:
@@ -11714,8 +11728,8 @@ def encode_remote_network_is_persistent_args(value: RemoteNetworkIsPersistentArg
         text = net.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNetworkIsPersistentArgs
-            or type(net) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkIsPersistentArgs
+            or net.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(net.uuid) != 16
         ):
@@ -11728,7 +11742,7 @@ def encode_remote_network_is_persistent_args(value: RemoteNetworkIsPersistentArg
 def encode_remote_network_is_persistent_ret(value: RemoteNetworkIsPersistentRet) -> bytes:
     """struct remote_network_is_persistent_ret."""
     try:
-        if type(value) is not RemoteNetworkIsPersistentRet:
+        if value.__class__ is not RemoteNetworkIsPersistentRet:
             raise Irregular
         return _i(value.persistent)
     except FAULTS:
@@ -11778,7 +11792,7 @@ def encode_remote_network_dhcp_lease(value: RemoteNetworkDhcpLease) -> bytes:
             clientid_part = (_I_s_4194304[size_6] if size_6 < SHORT else _I_s_4194304_long)(
                 1, text_6
             )
-        if type(value) is not RemoteNetworkDhcpLease or 0 in text or 0 in text_4:
+        if value.__class__ is not RemoteNetworkDhcpLease or 0 in text or 0 in text_4:
             raise Irregular
         return b"".join(
             (
@@ -11813,8 +11827,8 @@ def encode_remote_network_get_dhcp_leases_args(value: RemoteNetworkGetDhcpLeases
                 raise Irregular
             mac_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if (
-            type(value) is not RemoteNetworkGetDhcpLeasesArgs
-            or type(net) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkGetDhcpLeasesArgs
+            or net.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(net.uuid) != 16
         ):
@@ -11834,7 +11848,7 @@ def encode_remote_network_get_dhcp_leases_ret(value: RemoteNetworkGetDhcpLeasesR
     """struct remote_network_get_dhcp_leases_ret."""
     try:
         if (
-            type(value) is not RemoteNetworkGetDhcpLeasesRet
+            value.__class__ is not RemoteNetworkGetDhcpLeasesRet
             or type(value.leases) is not list
             or len(value.leases) > 65536
         ):
@@ -11861,12 +11875,12 @@ def encode_remote_connect_network_event_register_any_args(
             net = value.net
             text = net.name.encode()
             size = len(text)
-            if type(net) is not RemoteNonnullNetwork or 0 in text or len(net.uuid) != 16:
+            if net.__class__ is not RemoteNonnullNetwork or 0 in text or len(net.uuid) != 16:
                 raise Irregular
             net_part = (_I_s_16s_4194304[size] if size < SHORT else _I_s_16s_4194304_long)(
                 1, text, net.uuid
             )
-        if type(value) is not RemoteConnectNetworkEventRegisterAnyArgs:
+        if value.__class__ is not RemoteConnectNetworkEventRegisterAnyArgs:
             raise Irregular
         return _i(value.event_id) + net_part
     except FAULTS:
@@ -11878,7 +11892,7 @@ def encode_remote_connect_network_event_register_any_ret(
 ) -> bytes:
     """struct remote_connect_network_event_register_any_ret."""
     try:
-        if type(value) is not RemoteConnectNetworkEventRegisterAnyRet:
+        if value.__class__ is not RemoteConnectNetworkEventRegisterAnyRet:
             raise Irregular
         return _i(value.callback_id)
     except FAULTS:
@@ -11890,7 +11904,7 @@ def encode_remote_connect_network_event_deregister_any_args(
 ) -> bytes:
     """struct remote_connect_network_event_deregister_any_args."""
     try:
-        if type(value) is not RemoteConnectNetworkEventDeregisterAnyArgs:
+        if value.__class__ is not RemoteConnectNetworkEventDeregisterAnyArgs:
             raise Irregular
         return _i(value.callback_id)
     except FAULTS:
@@ -11904,8 +11918,8 @@ def encode_remote_network_event_lifecycle_msg(value: RemoteNetworkEventLifecycle
         text = net.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNetworkEventLifecycleMsg
-            or type(net) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkEventLifecycleMsg
+            or net.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(net.uuid) != 16
         ):
@@ -11934,8 +11948,8 @@ def encode_remote_network_event_callback_metadata_change_msg(
                 raise Irregular
             nsuri_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(1, text_2)
         if (
-            type(value) is not RemoteNetworkEventCallbackMetadataChangeMsg
-            or type(net) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkEventCallbackMetadataChangeMsg
+            or net.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(net.uuid) != 16
         ):
@@ -11954,8 +11968,8 @@ def encode_remote_network_list_all_ports_args(value: RemoteNetworkListAllPortsAr
         text = network.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNetworkListAllPortsArgs
-            or type(network) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkListAllPortsArgs
+            or network.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(network.uuid) != 16
         ):
@@ -11971,7 +11985,7 @@ def encode_remote_network_list_all_ports_ret(value: RemoteNetworkListAllPortsRet
     """struct remote_network_list_all_ports_ret."""
     try:
         if (
-            type(value) is not RemoteNetworkListAllPortsRet
+            value.__class__ is not RemoteNetworkListAllPortsRet
             or type(value.ports) is not list
             or len(value.ports) > 16384
         ):
@@ -11996,8 +12010,8 @@ def encode_remote_network_port_lookup_by_uuid_args(
         text = network.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNetworkPortLookupByUuidArgs
-            or type(network) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkPortLookupByUuidArgs
+            or network.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(network.uuid) != 16
             or len(value.uuid) != 16
@@ -12018,9 +12032,9 @@ def encode_remote_network_port_lookup_by_uuid_ret(value: RemoteNetworkPortLookup
         text = net.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNetworkPortLookupByUuidRet
-            or type(port) is not RemoteNonnullNetworkPort
-            or type(net) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkPortLookupByUuidRet
+            or port.__class__ is not RemoteNonnullNetworkPort
+            or net.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(net.uuid) != 16
             or len(port.uuid) != 16
@@ -12042,8 +12056,8 @@ def encode_remote_network_port_create_xml_args(value: RemoteNetworkPortCreateXml
         text_2 = value.xml.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteNetworkPortCreateXmlArgs
-            or type(network) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkPortCreateXmlArgs
+            or network.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(network.uuid) != 16
             or 0 in text_2
@@ -12064,9 +12078,9 @@ def encode_remote_network_port_create_xml_ret(value: RemoteNetworkPortCreateXmlR
         text = net.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNetworkPortCreateXmlRet
-            or type(port) is not RemoteNonnullNetworkPort
-            or type(net) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkPortCreateXmlRet
+            or port.__class__ is not RemoteNonnullNetworkPort
+            or net.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(net.uuid) != 16
             or len(port.uuid) != 16
@@ -12087,9 +12101,9 @@ def encode_remote_network_port_delete_args(value: RemoteNetworkPortDeleteArgs) -
         text = net.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNetworkPortDeleteArgs
-            or type(port) is not RemoteNonnullNetworkPort
-            or type(net) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkPortDeleteArgs
+            or port.__class__ is not RemoteNonnullNetworkPort
+            or net.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(net.uuid) != 16
             or len(port.uuid) != 16
@@ -12110,9 +12124,9 @@ def encode_remote_network_port_get_xml_desc_args(value: RemoteNetworkPortGetXmlD
         text = net.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNetworkPortGetXmlDescArgs
-            or type(port) is not RemoteNonnullNetworkPort
-            or type(net) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkPortGetXmlDescArgs
+            or port.__class__ is not RemoteNonnullNetworkPort
+            or net.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(net.uuid) != 16
             or len(port.uuid) != 16
@@ -12130,7 +12144,7 @@ def encode_remote_network_port_get_xml_desc_ret(value: RemoteNetworkPortGetXmlDe
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteNetworkPortGetXmlDescRet or 0 in text:
+        if value.__class__ is not RemoteNetworkPortGetXmlDescRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -12147,9 +12161,9 @@ def encode_remote_network_port_get_parameters_args(
         text = net.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNetworkPortGetParametersArgs
-            or type(port) is not RemoteNonnullNetworkPort
-            or type(net) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkPortGetParametersArgs
+            or port.__class__ is not RemoteNonnullNetworkPort
+            or net.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(net.uuid) != 16
             or len(port.uuid) != 16
@@ -12168,7 +12182,7 @@ def encode_remote_network_port_get_parameters_ret(
     """struct remote_network_port_get_parameters_ret."""
     try:
         if (
-            type(value) is not RemoteNetworkPortGetParametersRet
+            value.__class__ is not RemoteNetworkPortGetParametersRet
             or type(value.params) is not list
             or len(value.params) > 16
         ):
@@ -12194,9 +12208,9 @@ def encode_remote_network_port_set_parameters_args(
         text = net.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNetworkPortSetParametersArgs
-            or type(port) is not RemoteNonnullNetworkPort
-            or type(net) is not RemoteNonnullNetwork
+            value.__class__ is not RemoteNetworkPortSetParametersArgs
+            or port.__class__ is not RemoteNonnullNetworkPort
+            or net.__class__ is not RemoteNonnullNetwork
             or 0 in text
             or len(net.uuid) != 16
             or len(port.uuid) != 16
@@ -12222,7 +12236,7 @@ def encode_remote_interface_lookup_by_name_args(value: RemoteInterfaceLookupByNa
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteInterfaceLookupByNameArgs or 0 in text:
+        if value.__class__ is not RemoteInterfaceLookupByNameArgs or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -12238,8 +12252,8 @@ def encode_remote_interface_lookup_by_name_ret(value: RemoteInterfaceLookupByNam
         text_2 = iface.mac.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteInterfaceLookupByNameRet
-            or type(iface) is not RemoteNonnullInterface
+            value.__class__ is not RemoteInterfaceLookupByNameRet
+            or iface.__class__ is not RemoteNonnullInterface
             or 0 in text
             or 0 in text_2
         ):
@@ -12258,7 +12272,7 @@ def encode_remote_interface_lookup_by_mac_string_args(
     try:
         text = value.mac.encode()
         size = len(text)
-        if type(value) is not RemoteInterfaceLookupByMacStringArgs or 0 in text:
+        if value.__class__ is not RemoteInterfaceLookupByMacStringArgs or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -12276,8 +12290,8 @@ def encode_remote_interface_lookup_by_mac_string_ret(
         text_2 = iface.mac.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteInterfaceLookupByMacStringRet
-            or type(iface) is not RemoteNonnullInterface
+            value.__class__ is not RemoteInterfaceLookupByMacStringRet
+            or iface.__class__ is not RemoteNonnullInterface
             or 0 in text
             or 0 in text_2
         ):
@@ -12294,7 +12308,7 @@ def encode_remote_connect_list_all_interfaces_args(
 ) -> bytes:
     """struct remote_connect_list_all_interfaces_args."""
     try:
-        if type(value) is not RemoteConnectListAllInterfacesArgs:
+        if value.__class__ is not RemoteConnectListAllInterfacesArgs:
             raise Irregular
         return _iI(value.need_results, value.flags)
     except FAULTS:
@@ -12307,7 +12321,7 @@ def encode_remote_connect_list_all_interfaces_ret(
     """struct remote_connect_list_all_interfaces_ret."""
     try:
         if (
-            type(value) is not RemoteConnectListAllInterfacesRet
+            value.__class__ is not RemoteConnectListAllInterfacesRet
             or type(value.ifaces) is not list
             or len(value.ifaces) > 16384
         ):
@@ -12326,7 +12340,7 @@ def encode_remote_connect_list_all_interfaces_ret(
 def encode_remote_connect_num_of_interfaces_ret(value: RemoteConnectNumOfInterfacesRet) -> bytes:
     """struct remote_connect_num_of_interfaces_ret."""
     try:
-        if type(value) is not RemoteConnectNumOfInterfacesRet:
+        if value.__class__ is not RemoteConnectNumOfInterfacesRet:
             raise Irregular
         return _i(value.num)
     except FAULTS:
@@ -12336,7 +12350,7 @@ def encode_remote_connect_num_of_interfaces_ret(value: RemoteConnectNumOfInterfa
 def encode_remote_connect_list_interfaces_args(value: RemoteConnectListInterfacesArgs) -> bytes:
     """struct remote_connect_list_interfaces_args."""
     try:
-        if type(value) is not RemoteConnectListInterfacesArgs:
+        if value.__class__ is not RemoteConnectListInterfacesArgs:
             raise Irregular
         return _i(value.maxnames)
     except FAULTS:
@@ -12347,7 +12361,7 @@ def encode_remote_connect_list_interfaces_ret(value: RemoteConnectListInterfaces
     """struct remote_connect_list_interfaces_ret."""
     try:
         if (
-            type(value) is not RemoteConnectListInterfacesRet
+            value.__class__ is not RemoteConnectListInterfacesRet
             or type(value.names) is not list
             or len(value.names) > 16384
         ):
@@ -12362,7 +12376,7 @@ def encode_remote_connect_num_of_defined_interfaces_ret(
 ) -> bytes:
     """struct remote_connect_num_of_defined_interfaces_ret."""
     try:
-        if type(value) is not RemoteConnectNumOfDefinedInterfacesRet:
+        if value.__class__ is not RemoteConnectNumOfDefinedInterfacesRet:
             raise Irregular
         return _i(value.num)
     except FAULTS:
@@ -12374,7 +12388,7 @@ def encode_remote_connect_list_defined_interfaces_args(
 ) -> bytes:
     """struct remote_connect_list_defined_interfaces_args."""
     try:
-        if type(value) is not RemoteConnectListDefinedInterfacesArgs:
+        if value.__class__ is not RemoteConnectListDefinedInterfacesArgs:
             raise Irregular
         return _i(value.maxnames)
     except FAULTS:
@@ -12387,7 +12401,7 @@ def encode_remote_connect_list_defined_interfaces_ret(
     """struct remote_connect_list_defined_interfaces_ret."""
     try:
         if (
-            type(value) is not RemoteConnectListDefinedInterfacesRet
+            value.__class__ is not RemoteConnectListDefinedInterfacesRet
             or type(value.names) is not list
             or len(value.names) > 16384
         ):
@@ -12402,7 +12416,7 @@ def encode_remote_interface_define_xml_args(value: RemoteInterfaceDefineXmlArgs)
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteInterfaceDefineXmlArgs or 0 in text:
+        if value.__class__ is not RemoteInterfaceDefineXmlArgs or 0 in text:
             raise Irregular
         return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
@@ -12418,8 +12432,8 @@ def encode_remote_interface_define_xml_ret(value: RemoteInterfaceDefineXmlRet) -
         text_2 = iface.mac.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteInterfaceDefineXmlRet
-            or type(iface) is not RemoteNonnullInterface
+            value.__class__ is not RemoteInterfaceDefineXmlRet
+            or iface.__class__ is not RemoteNonnullInterface
             or 0 in text
             or 0 in text_2
         ):
@@ -12440,8 +12454,8 @@ def encode_remote_interface_undefine_args(value: RemoteInterfaceUndefineArgs) ->
         text_2 = iface.mac.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteInterfaceUndefineArgs
-            or type(iface) is not RemoteNonnullInterface
+            value.__class__ is not RemoteInterfaceUndefineArgs
+            or iface.__class__ is not RemoteNonnullInterface
             or 0 in text
             or 0 in text_2
         ):
@@ -12462,8 +12476,8 @@ def encode_remote_interface_create_args(value: RemoteInterfaceCreateArgs) -> byt
         text_2 = iface.mac.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteInterfaceCreateArgs
-            or type(iface) is not RemoteNonnullInterface
+            value.__class__ is not RemoteInterfaceCreateArgs
+            or iface.__class__ is not RemoteNonnullInterface
             or 0 in text
             or 0 in text_2
         ):
@@ -12484,8 +12498,8 @@ def encode_remote_interface_destroy_args(value: RemoteInterfaceDestroyArgs) -> b
         text_2 = iface.mac.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteInterfaceDestroyArgs
-            or type(iface) is not RemoteNonnullInterface
+            value.__class__ is not RemoteInterfaceDestroyArgs
+            or iface.__class__ is not RemoteNonnullInterface
             or 0 in text
             or 0 in text_2
         ):
@@ -12506,8 +12520,8 @@ def encode_remote_interface_get_xml_desc_args(value: RemoteInterfaceGetXmlDescAr
         text_2 = iface.mac.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteInterfaceGetXmlDescArgs
-            or type(iface) is not RemoteNonnullInterface
+            value.__class__ is not RemoteInterfaceGetXmlDescArgs
+            or iface.__class__ is not RemoteNonnullInterface
             or 0 in text
             or 0 in text_2
         ):
@@ -12524,7 +12538,7 @@ def encode_remote_interface_get_xml_desc_ret(value: RemoteInterfaceGetXmlDescRet
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteInterfaceGetXmlDescRet or 0 in text:
+        if value.__class__ is not RemoteInterfaceGetXmlDescRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -12540,8 +12554,8 @@ def encode_remote_interface_is_active_args(value: RemoteInterfaceIsActiveArgs) -
         text_2 = iface.mac.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteInterfaceIsActiveArgs
-            or type(iface) is not RemoteNonnullInterface
+            value.__class__ is not RemoteInterfaceIsActiveArgs
+            or iface.__class__ is not RemoteNonnullInterface
             or 0 in text
             or 0 in text_2
         ):
@@ -12556,7 +12570,7 @@ def encode_remote_interface_is_active_args(value: RemoteInterfaceIsActiveArgs) -
 def encode_remote_interface_is_active_ret(value: RemoteInterfaceIsActiveRet) -> bytes:
     """struct remote_interface_is_active_ret."""
     try:
-        if type(value) is not RemoteInterfaceIsActiveRet:
+        if value.__class__ is not RemoteInterfaceIsActiveRet:
             raise Irregular
         return _i(value.active)
     except FAULTS:
@@ -12566,7 +12580,7 @@ def encode_remote_interface_is_active_ret(value: RemoteInterfaceIsActiveRet) -> 
 def encode_remote_interface_change_begin_args(value: RemoteInterfaceChangeBeginArgs) -> bytes:
     """struct remote_interface_change_begin_args."""
     try:
-        if type(value) is not RemoteInterfaceChangeBeginArgs:
+        if value.__class__ is not RemoteInterfaceChangeBeginArgs:
             raise Irregular
         return _I(value.flags)
     except FAULTS:
@@ -12576,7 +12590,7 @@ def encode_remote_interface_change_begin_args(value: RemoteInterfaceChangeBeginA
 def encode_remote_interface_change_commit_args(value: RemoteInterfaceChangeCommitArgs) -> bytes:
     """struct remote_interface_change_commit_args."""
     try:
-        if type(value) is not RemoteInterfaceChangeCommitArgs:
+        if value.__class__ is not RemoteInterfaceChangeCommitArgs:
             raise Irregular
         return _I(value.flags)
     except FAULTS:
@@ -12586,7 +12600,7 @@ def encode_remote_interface_change_commit_args(value: RemoteInterfaceChangeCommi
 def encode_remote_interface_change_rollback_args(value: RemoteInterfaceChangeRollbackArgs) -> bytes:
     """struct remote_interface_change_rollback_args."""
     try:
-        if type(value) is not RemoteInterfaceChangeRollbackArgs:
+        if value.__class__ is not RemoteInterfaceChangeRollbackArgs:
             raise Irregular
         return _I(value.flags)
     except FAULTS:
@@ -12598,7 +12612,7 @@ def encode_remote_nwfilter_lookup_by_name_args(value: RemoteNwfilterLookupByName
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNwfilterLookupByNameArgs or 0 in text:
+        if value.__class__ is not RemoteNwfilterLookupByNameArgs or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -12612,8 +12626,8 @@ def encode_remote_nwfilter_lookup_by_name_ret(value: RemoteNwfilterLookupByNameR
         text = nwfilter.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNwfilterLookupByNameRet
-            or type(nwfilter) is not RemoteNonnullNwfilter
+            value.__class__ is not RemoteNwfilterLookupByNameRet
+            or nwfilter.__class__ is not RemoteNonnullNwfilter
             or 0 in text
             or len(nwfilter.uuid) != 16
         ):
@@ -12626,7 +12640,7 @@ def encode_remote_nwfilter_lookup_by_name_ret(value: RemoteNwfilterLookupByNameR
 def encode_remote_nwfilter_lookup_by_uuid_args(value: RemoteNwfilterLookupByUuidArgs) -> bytes:
     """struct remote_nwfilter_lookup_by_uuid_args."""
     try:
-        if type(value) is not RemoteNwfilterLookupByUuidArgs or len(value.uuid) != 16:
+        if value.__class__ is not RemoteNwfilterLookupByUuidArgs or len(value.uuid) != 16:
             raise Irregular
         return _16s(value.uuid)
     except FAULTS:
@@ -12640,8 +12654,8 @@ def encode_remote_nwfilter_lookup_by_uuid_ret(value: RemoteNwfilterLookupByUuidR
         text = nwfilter.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNwfilterLookupByUuidRet
-            or type(nwfilter) is not RemoteNonnullNwfilter
+            value.__class__ is not RemoteNwfilterLookupByUuidRet
+            or nwfilter.__class__ is not RemoteNonnullNwfilter
             or 0 in text
             or len(nwfilter.uuid) != 16
         ):
@@ -12656,7 +12670,7 @@ def encode_remote_connect_list_all_nwfilters_args(
 ) -> bytes:
     """struct remote_connect_list_all_nwfilters_args."""
     try:
-        if type(value) is not RemoteConnectListAllNwfiltersArgs:
+        if value.__class__ is not RemoteConnectListAllNwfiltersArgs:
             raise Irregular
         return _iI(value.need_results, value.flags)
     except FAULTS:
@@ -12667,7 +12681,7 @@ def encode_remote_connect_list_all_nwfilters_ret(value: RemoteConnectListAllNwfi
     """struct remote_connect_list_all_nwfilters_ret."""
     try:
         if (
-            type(value) is not RemoteConnectListAllNwfiltersRet
+            value.__class__ is not RemoteConnectListAllNwfiltersRet
             or type(value.filters) is not list
             or len(value.filters) > 16384
         ):
@@ -12686,7 +12700,7 @@ def encode_remote_connect_list_all_nwfilters_ret(value: RemoteConnectListAllNwfi
 def encode_remote_connect_num_of_nwfilters_ret(value: RemoteConnectNumOfNwfiltersRet) -> bytes:
     """struct remote_connect_num_of_nwfilters_ret."""
     try:
-        if type(value) is not RemoteConnectNumOfNwfiltersRet:
+        if value.__class__ is not RemoteConnectNumOfNwfiltersRet:
             raise Irregular
         return _i(value.num)
     except FAULTS:
@@ -12696,7 +12710,7 @@ def encode_remote_connect_num_of_nwfilters_ret(value: RemoteConnectNumOfNwfilter
 def encode_remote_connect_list_nwfilters_args(value: RemoteConnectListNwfiltersArgs) -> bytes:
     """struct remote_connect_list_nwfilters_args."""
     try:
-        if type(value) is not RemoteConnectListNwfiltersArgs:
+        if value.__class__ is not RemoteConnectListNwfiltersArgs:
             raise Irregular
         return _i(value.maxnames)
     except FAULTS:
@@ -12707,7 +12721,7 @@ def encode_remote_connect_list_nwfilters_ret(value: RemoteConnectListNwfiltersRe
     """struct remote_connect_list_nwfilters_ret."""
     try:
         if (
-            type(value) is not RemoteConnectListNwfiltersRet
+            value.__class__ is not RemoteConnectListNwfiltersRet
             or type(value.names) is not list
             or len(value.names) > 16384
         ):
@@ -12722,7 +12736,7 @@ def encode_remote_nwfilter_define_xml_args(value: RemoteNwfilterDefineXmlArgs) -
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteNwfilterDefineXmlArgs or 0 in text:
+        if value.__class__ is not RemoteNwfilterDefineXmlArgs or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -12736,8 +12750,8 @@ def encode_remote_nwfilter_define_xml_ret(value: RemoteNwfilterDefineXmlRet) -> 
         text = nwfilter.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNwfilterDefineXmlRet
-            or type(nwfilter) is not RemoteNonnullNwfilter
+            value.__class__ is not RemoteNwfilterDefineXmlRet
+            or nwfilter.__class__ is not RemoteNonnullNwfilter
             or 0 in text
             or len(nwfilter.uuid) != 16
         ):
@@ -12752,7 +12766,7 @@ def encode_remote_nwfilter_define_xml_flags_args(value: RemoteNwfilterDefineXmlF
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteNwfilterDefineXmlFlagsArgs or 0 in text:
+        if value.__class__ is not RemoteNwfilterDefineXmlFlagsArgs or 0 in text:
             raise Irregular
         return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
@@ -12766,8 +12780,8 @@ def encode_remote_nwfilter_define_xml_flags_ret(value: RemoteNwfilterDefineXmlFl
         text = nwfilter.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNwfilterDefineXmlFlagsRet
-            or type(nwfilter) is not RemoteNonnullNwfilter
+            value.__class__ is not RemoteNwfilterDefineXmlFlagsRet
+            or nwfilter.__class__ is not RemoteNonnullNwfilter
             or 0 in text
             or len(nwfilter.uuid) != 16
         ):
@@ -12784,8 +12798,8 @@ def encode_remote_nwfilter_undefine_args(value: RemoteNwfilterUndefineArgs) -> b
         text = nwfilter.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNwfilterUndefineArgs
-            or type(nwfilter) is not RemoteNonnullNwfilter
+            value.__class__ is not RemoteNwfilterUndefineArgs
+            or nwfilter.__class__ is not RemoteNonnullNwfilter
             or 0 in text
             or len(nwfilter.uuid) != 16
         ):
@@ -12802,8 +12816,8 @@ def encode_remote_nwfilter_get_xml_desc_args(value: RemoteNwfilterGetXmlDescArgs
         text = nwfilter.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNwfilterGetXmlDescArgs
-            or type(nwfilter) is not RemoteNonnullNwfilter
+            value.__class__ is not RemoteNwfilterGetXmlDescArgs
+            or nwfilter.__class__ is not RemoteNonnullNwfilter
             or 0 in text
             or len(nwfilter.uuid) != 16
         ):
@@ -12820,7 +12834,7 @@ def encode_remote_nwfilter_get_xml_desc_ret(value: RemoteNwfilterGetXmlDescRet) 
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteNwfilterGetXmlDescRet or 0 in text:
+        if value.__class__ is not RemoteNwfilterGetXmlDescRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -12834,7 +12848,7 @@ def encode_remote_nwfilter_binding_lookup_by_port_dev_args(
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNwfilterBindingLookupByPortDevArgs or 0 in text:
+        if value.__class__ is not RemoteNwfilterBindingLookupByPortDevArgs or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -12852,8 +12866,8 @@ def encode_remote_nwfilter_binding_lookup_by_port_dev_ret(
         text_2 = nwfilter.filtername.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteNwfilterBindingLookupByPortDevRet
-            or type(nwfilter) is not RemoteNonnullNwfilterBinding
+            value.__class__ is not RemoteNwfilterBindingLookupByPortDevRet
+            or nwfilter.__class__ is not RemoteNonnullNwfilterBinding
             or 0 in text
             or 0 in text_2
         ):
@@ -12870,7 +12884,7 @@ def encode_remote_connect_list_all_nwfilter_bindings_args(
 ) -> bytes:
     """struct remote_connect_list_all_nwfilter_bindings_args."""
     try:
-        if type(value) is not RemoteConnectListAllNwfilterBindingsArgs:
+        if value.__class__ is not RemoteConnectListAllNwfilterBindingsArgs:
             raise Irregular
         return _iI(value.need_results, value.flags)
     except FAULTS:
@@ -12883,7 +12897,7 @@ def encode_remote_connect_list_all_nwfilter_bindings_ret(
     """struct remote_connect_list_all_nwfilter_bindings_ret."""
     try:
         if (
-            type(value) is not RemoteConnectListAllNwfilterBindingsRet
+            value.__class__ is not RemoteConnectListAllNwfilterBindingsRet
             or type(value.bindings) is not list
             or len(value.bindings) > 16384
         ):
@@ -12906,7 +12920,7 @@ def encode_remote_nwfilter_binding_create_xml_args(
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteNwfilterBindingCreateXmlArgs or 0 in text:
+        if value.__class__ is not RemoteNwfilterBindingCreateXmlArgs or 0 in text:
             raise Irregular
         return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
@@ -12924,8 +12938,8 @@ def encode_remote_nwfilter_binding_create_xml_ret(
         text_2 = nwfilter.filtername.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteNwfilterBindingCreateXmlRet
-            or type(nwfilter) is not RemoteNonnullNwfilterBinding
+            value.__class__ is not RemoteNwfilterBindingCreateXmlRet
+            or nwfilter.__class__ is not RemoteNonnullNwfilterBinding
             or 0 in text
             or 0 in text_2
         ):
@@ -12946,8 +12960,8 @@ def encode_remote_nwfilter_binding_delete_args(value: RemoteNwfilterBindingDelet
         text_2 = nwfilter.filtername.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteNwfilterBindingDeleteArgs
-            or type(nwfilter) is not RemoteNonnullNwfilterBinding
+            value.__class__ is not RemoteNwfilterBindingDeleteArgs
+            or nwfilter.__class__ is not RemoteNonnullNwfilterBinding
             or 0 in text
             or 0 in text_2
         ):
@@ -12970,8 +12984,8 @@ def encode_remote_nwfilter_binding_get_xml_desc_args(
         text_2 = nwfilter.filtername.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteNwfilterBindingGetXmlDescArgs
-            or type(nwfilter) is not RemoteNonnullNwfilterBinding
+            value.__class__ is not RemoteNwfilterBindingGetXmlDescArgs
+            or nwfilter.__class__ is not RemoteNonnullNwfilterBinding
             or 0 in text
             or 0 in text_2
         ):
@@ -12990,7 +13004,7 @@ def encode_remote_nwfilter_binding_get_xml_desc_ret(
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteNwfilterBindingGetXmlDescRet or 0 in text:
+        if value.__class__ is not RemoteNwfilterBindingGetXmlDescRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -13004,7 +13018,7 @@ def encode_remote_storage_pool_lookup_by_name_args(
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteStoragePoolLookupByNameArgs or 0 in text:
+        if value.__class__ is not RemoteStoragePoolLookupByNameArgs or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -13018,8 +13032,8 @@ def encode_remote_storage_pool_lookup_by_name_ret(value: RemoteStoragePoolLookup
         text = pool.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteStoragePoolLookupByNameRet
-            or type(pool) is not RemoteNonnullStoragePool
+            value.__class__ is not RemoteStoragePoolLookupByNameRet
+            or pool.__class__ is not RemoteNonnullStoragePool
             or 0 in text
             or len(pool.uuid) != 16
         ):
@@ -13034,7 +13048,7 @@ def encode_remote_storage_pool_lookup_by_uuid_args(
 ) -> bytes:
     """struct remote_storage_pool_lookup_by_uuid_args."""
     try:
-        if type(value) is not RemoteStoragePoolLookupByUuidArgs or len(value.uuid) != 16:
+        if value.__class__ is not RemoteStoragePoolLookupByUuidArgs or len(value.uuid) != 16:
             raise Irregular
         return _16s(value.uuid)
     except FAULTS:
@@ -13048,8 +13062,8 @@ def encode_remote_storage_pool_lookup_by_uuid_ret(value: RemoteStoragePoolLookup
         text = pool.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteStoragePoolLookupByUuidRet
-            or type(pool) is not RemoteNonnullStoragePool
+            value.__class__ is not RemoteStoragePoolLookupByUuidRet
+            or pool.__class__ is not RemoteNonnullStoragePool
             or 0 in text
             or len(pool.uuid) != 16
         ):
@@ -13072,8 +13086,8 @@ def encode_remote_storage_pool_lookup_by_volume_args(
         text_3 = vol.key.encode()
         size_3 = len(text_3)
         if (
-            type(value) is not RemoteStoragePoolLookupByVolumeArgs
-            or type(vol) is not RemoteNonnullStorageVol
+            value.__class__ is not RemoteStoragePoolLookupByVolumeArgs
+            or vol.__class__ is not RemoteNonnullStorageVol
             or 0 in text
             or 0 in text_2
             or 0 in text_3
@@ -13099,8 +13113,8 @@ def encode_remote_storage_pool_lookup_by_volume_ret(
         text = pool.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteStoragePoolLookupByVolumeRet
-            or type(pool) is not RemoteNonnullStoragePool
+            value.__class__ is not RemoteStoragePoolLookupByVolumeRet
+            or pool.__class__ is not RemoteNonnullStoragePool
             or 0 in text
             or len(pool.uuid) != 16
         ):
@@ -13117,7 +13131,7 @@ def encode_remote_storage_pool_lookup_by_target_path_args(
     try:
         text = value.path.encode()
         size = len(text)
-        if type(value) is not RemoteStoragePoolLookupByTargetPathArgs or 0 in text:
+        if value.__class__ is not RemoteStoragePoolLookupByTargetPathArgs or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -13133,8 +13147,8 @@ def encode_remote_storage_pool_lookup_by_target_path_ret(
         text = pool.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteStoragePoolLookupByTargetPathRet
-            or type(pool) is not RemoteNonnullStoragePool
+            value.__class__ is not RemoteStoragePoolLookupByTargetPathRet
+            or pool.__class__ is not RemoteNonnullStoragePool
             or 0 in text
             or len(pool.uuid) != 16
         ):
@@ -13149,7 +13163,7 @@ def encode_remote_connect_list_all_storage_pools_args(
 ) -> bytes:
     """struct remote_connect_list_all_storage_pools_args."""
     try:
-        if type(value) is not RemoteConnectListAllStoragePoolsArgs:
+        if value.__class__ is not RemoteConnectListAllStoragePoolsArgs:
             raise Irregular
         return _iI(value.need_results, value.flags)
     except FAULTS:
@@ -13162,7 +13176,7 @@ def encode_remote_connect_list_all_storage_pools_ret(
     """struct remote_connect_list_all_storage_pools_ret."""
     try:
         if (
-            type(value) is not RemoteConnectListAllStoragePoolsRet
+            value.__class__ is not RemoteConnectListAllStoragePoolsRet
             or type(value.pools) is not list
             or len(value.pools) > 16384
         ):
@@ -13183,7 +13197,7 @@ def encode_remote_connect_num_of_storage_pools_ret(
 ) -> bytes:
     """struct remote_connect_num_of_storage_pools_ret."""
     try:
-        if type(value) is not RemoteConnectNumOfStoragePoolsRet:
+        if value.__class__ is not RemoteConnectNumOfStoragePoolsRet:
             raise Irregular
         return _i(value.num)
     except FAULTS:
@@ -13195,7 +13209,7 @@ def encode_remote_connect_list_storage_pools_args(
 ) -> bytes:
     """struct remote_connect_list_storage_pools_args."""
     try:
-        if type(value) is not RemoteConnectListStoragePoolsArgs:
+        if value.__class__ is not RemoteConnectListStoragePoolsArgs:
             raise Irregular
         return _i(value.maxnames)
     except FAULTS:
@@ -13206,7 +13220,7 @@ def encode_remote_connect_list_storage_pools_ret(value: RemoteConnectListStorage
     """struct remote_connect_list_storage_pools_ret."""
     try:
         if (
-            type(value) is not RemoteConnectListStoragePoolsRet
+            value.__class__ is not RemoteConnectListStoragePoolsRet
             or type(value.names) is not list
             or len(value.names) > 16384
         ):
@@ -13221,7 +13235,7 @@ def encode_remote_connect_num_of_defined_storage_pools_ret(
 ) -> bytes:
     """struct remote_connect_num_of_defined_storage_pools_ret."""
     try:
-        if type(value) is not RemoteConnectNumOfDefinedStoragePoolsRet:
+        if value.__class__ is not RemoteConnectNumOfDefinedStoragePoolsRet:
             raise Irregular
         return _i(value.num)
     except FAULTS:
@@ -13233,7 +13247,7 @@ def encode_remote_connect_list_defined_storage_pools_args(
 ) -> bytes:
     """struct remote_connect_list_defined_storage_pools_args."""
     try:
-        if type(value) is not RemoteConnectListDefinedStoragePoolsArgs:
+        if value.__class__ is not RemoteConnectListDefinedStoragePoolsArgs:
             raise Irregular
         return _i(value.maxnames)
     except FAULTS:
@@ -13246,7 +13260,7 @@ def encode_remote_connect_list_defined_storage_pools_ret(
     """struct remote_connect_list_defined_storage_pools_ret."""
     try:
         if (
-            type(value) is not RemoteConnectListDefinedStoragePoolsRet
+            value.__class__ is not RemoteConnectListDefinedStoragePoolsRet
             or type(value.names) is not list
             or len(value.names) > 16384
         ):
@@ -13273,7 +13287,7 @@ def encode_remote_connect_find_storage_pool_sources_args(
             src_spec_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(
                 1, text_2
             )
-        if type(value) is not RemoteConnectFindStoragePoolSourcesArgs or 0 in text:
+        if value.__class__ is not RemoteConnectFindStoragePoolSourcesArgs or 0 in text:
             raise Irregular
         return b"".join(
             (
@@ -13293,7 +13307,7 @@ def encode_remote_connect_find_storage_pool_sources_ret(
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteConnectFindStoragePoolSourcesRet or 0 in text:
+        if value.__class__ is not RemoteConnectFindStoragePoolSourcesRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -13305,7 +13319,7 @@ def encode_remote_connect_get_storage_pool_capabilities_args(
 ) -> bytes:
     """struct remote_connect_get_storage_pool_capabilities_args."""
     try:
-        if type(value) is not RemoteConnectGetStoragePoolCapabilitiesArgs:
+        if value.__class__ is not RemoteConnectGetStoragePoolCapabilitiesArgs:
             raise Irregular
         return _I(value.flags)
     except FAULTS:
@@ -13319,7 +13333,7 @@ def encode_remote_connect_get_storage_pool_capabilities_ret(
     try:
         text = value.capabilities.encode()
         size = len(text)
-        if type(value) is not RemoteConnectGetStoragePoolCapabilitiesRet or 0 in text:
+        if value.__class__ is not RemoteConnectGetStoragePoolCapabilitiesRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -13331,7 +13345,7 @@ def encode_remote_storage_pool_define_xml_args(value: RemoteStoragePoolDefineXml
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteStoragePoolDefineXmlArgs or 0 in text:
+        if value.__class__ is not RemoteStoragePoolDefineXmlArgs or 0 in text:
             raise Irregular
         return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
@@ -13345,8 +13359,8 @@ def encode_remote_storage_pool_define_xml_ret(value: RemoteStoragePoolDefineXmlR
         text = pool.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteStoragePoolDefineXmlRet
-            or type(pool) is not RemoteNonnullStoragePool
+            value.__class__ is not RemoteStoragePoolDefineXmlRet
+            or pool.__class__ is not RemoteNonnullStoragePool
             or 0 in text
             or len(pool.uuid) != 16
         ):
@@ -13363,8 +13377,8 @@ def encode_remote_storage_pool_undefine_args(value: RemoteStoragePoolUndefineArg
         text = pool.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteStoragePoolUndefineArgs
-            or type(pool) is not RemoteNonnullStoragePool
+            value.__class__ is not RemoteStoragePoolUndefineArgs
+            or pool.__class__ is not RemoteNonnullStoragePool
             or 0 in text
             or len(pool.uuid) != 16
         ):
@@ -13381,8 +13395,8 @@ def encode_remote_storage_pool_build_args(value: RemoteStoragePoolBuildArgs) -> 
         text = pool.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteStoragePoolBuildArgs
-            or type(pool) is not RemoteNonnullStoragePool
+            value.__class__ is not RemoteStoragePoolBuildArgs
+            or pool.__class__ is not RemoteNonnullStoragePool
             or 0 in text
             or len(pool.uuid) != 16
         ):
@@ -13401,8 +13415,8 @@ def encode_remote_storage_pool_delete_args(value: RemoteStoragePoolDeleteArgs) -
         text = pool.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteStoragePoolDeleteArgs
-            or type(pool) is not RemoteNonnullStoragePool
+            value.__class__ is not RemoteStoragePoolDeleteArgs
+            or pool.__class__ is not RemoteNonnullStoragePool
             or 0 in text
             or len(pool.uuid) != 16
         ):
@@ -13421,8 +13435,8 @@ def encode_remote_storage_pool_create_args(value: RemoteStoragePoolCreateArgs) -
         text = pool.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteStoragePoolCreateArgs
-            or type(pool) is not RemoteNonnullStoragePool
+            value.__class__ is not RemoteStoragePoolCreateArgs
+            or pool.__class__ is not RemoteNonnullStoragePool
             or 0 in text
             or len(pool.uuid) != 16
         ):
@@ -13439,7 +13453,7 @@ def encode_remote_storage_pool_create_xml_args(value: RemoteStoragePoolCreateXml
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteStoragePoolCreateXmlArgs or 0 in text:
+        if value.__class__ is not RemoteStoragePoolCreateXmlArgs or 0 in text:
             raise Irregular
         return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
@@ -13453,8 +13467,8 @@ def encode_remote_storage_pool_create_xml_ret(value: RemoteStoragePoolCreateXmlR
         text = pool.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteStoragePoolCreateXmlRet
-            or type(pool) is not RemoteNonnullStoragePool
+            value.__class__ is not RemoteStoragePoolCreateXmlRet
+            or pool.__class__ is not RemoteNonnullStoragePool
             or 0 in text
             or len(pool.uuid) != 16
         ):
@@ -13471,8 +13485,8 @@ def encode_remote_storage_pool_destroy_args(value: RemoteStoragePoolDestroyArgs)
         text = pool.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteStoragePoolDestroyArgs
-            or type(pool) is not RemoteNonnullStoragePool
+            value.__class__ is not RemoteStoragePoolDestroyArgs
+            or pool.__class__ is not RemoteNonnullStoragePool
             or 0 in text
             or len(pool.uuid) != 16
         ):
@@ -13489,8 +13503,8 @@ def encode_remote_storage_pool_refresh_args(value: RemoteStoragePoolRefreshArgs)
         text = pool.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteStoragePoolRefreshArgs
-            or type(pool) is not RemoteNonnullStoragePool
+            value.__class__ is not RemoteStoragePoolRefreshArgs
+            or pool.__class__ is not RemoteNonnullStoragePool
             or 0 in text
             or len(pool.uuid) != 16
         ):
@@ -13509,8 +13523,8 @@ def encode_remote_storage_pool_get_info_args(value: RemoteStoragePoolGetInfoArgs
         text = pool.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteStoragePoolGetInfoArgs
-            or type(pool) is not RemoteNonnullStoragePool
+            value.__class__ is not RemoteStoragePoolGetInfoArgs
+            or pool.__class__ is not RemoteNonnullStoragePool
             or 0 in text
             or len(pool.uuid) != 16
         ):
@@ -13523,7 +13537,7 @@ def encode_remote_storage_pool_get_info_args(value: RemoteStoragePoolGetInfoArgs
 def encode_remote_storage_pool_get_info_ret(value: RemoteStoragePoolGetInfoRet) -> bytes:
     """struct remote_storage_pool_get_info_ret."""
     try:
-        if type(value) is not RemoteStoragePoolGetInfoRet:
+        if value.__class__ is not RemoteStoragePoolGetInfoRet:
             raise Irregular
         return _3xB3Q(value.state, value.capacity, value.allocation, value.available)
     except FAULTS:
@@ -13537,8 +13551,8 @@ def encode_remote_storage_pool_get_xml_desc_args(value: RemoteStoragePoolGetXmlD
         text = pool.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteStoragePoolGetXmlDescArgs
-            or type(pool) is not RemoteNonnullStoragePool
+            value.__class__ is not RemoteStoragePoolGetXmlDescArgs
+            or pool.__class__ is not RemoteNonnullStoragePool
             or 0 in text
             or len(pool.uuid) != 16
         ):
@@ -13555,7 +13569,7 @@ def encode_remote_storage_pool_get_xml_desc_ret(value: RemoteStoragePoolGetXmlDe
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteStoragePoolGetXmlDescRet or 0 in text:
+        if value.__class__ is not RemoteStoragePoolGetXmlDescRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -13571,8 +13585,8 @@ def encode_remote_storage_pool_get_autostart_args(
         text = pool.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteStoragePoolGetAutostartArgs
-            or type(pool) is not RemoteNonnullStoragePool
+            value.__class__ is not RemoteStoragePoolGetAutostartArgs
+            or pool.__class__ is not RemoteNonnullStoragePool
             or 0 in text
             or len(pool.uuid) != 16
         ):
@@ -13585,7 +13599,7 @@ def encode_remote_storage_pool_get_autostart_args(
 def encode_remote_storage_pool_get_autostart_ret(value: RemoteStoragePoolGetAutostartRet) -> bytes:
     """struct remote_storage_pool_get_autostart_ret."""
     try:
-        if type(value) is not RemoteStoragePoolGetAutostartRet:
+        if value.__class__ is not RemoteStoragePoolGetAutostartRet:
             raise Irregular
         return _i(value.autostart)
     except FAULTS:
@@ -13601,8 +13615,8 @@ def encode_remote_storage_pool_set_autostart_args(
         text = pool.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteStoragePoolSetAutostartArgs
-            or type(pool) is not RemoteNonnullStoragePool
+            value.__class__ is not RemoteStoragePoolSetAutostartArgs
+            or pool.__class__ is not RemoteNonnullStoragePool
             or 0 in text
             or len(pool.uuid) != 16
         ):
@@ -13621,8 +13635,8 @@ def encode_remote_storage_pool_is_active_args(value: RemoteStoragePoolIsActiveAr
         text = pool.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteStoragePoolIsActiveArgs
-            or type(pool) is not RemoteNonnullStoragePool
+            value.__class__ is not RemoteStoragePoolIsActiveArgs
+            or pool.__class__ is not RemoteNonnullStoragePool
             or 0 in text
             or len(pool.uuid) != 16
         ):
@@ -13635,7 +13649,7 @@ def encode_remote_storage_pool_is_active_args(value: RemoteStoragePoolIsActiveAr
 def encode_remote_storage_pool_is_active_ret(value: RemoteStoragePoolIsActiveRet) -> bytes:
     """struct remote_storage_pool_is_active_ret."""
     try:
-        if type(value) is not RemoteStoragePoolIsActiveRet:
+        if value.__class__ is not RemoteStoragePoolIsActiveRet:
             raise Irregular
         return _i(value.active)
     except FAULTS:
@@ -13651,8 +13665,8 @@ def encode_remote_storage_pool_is_persistent_args(
         text = pool.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteStoragePoolIsPersistentArgs
-            or type(pool) is not RemoteNonnullStoragePool
+            value.__class__ is not RemoteStoragePoolIsPersistentArgs
+            or pool.__class__ is not RemoteNonnullStoragePool
             or 0 in text
             or len(pool.uuid) != 16
         ):
@@ -13665,7 +13679,7 @@ def encode_remote_storage_pool_is_persistent_args(
 def encode_remote_storage_pool_is_persistent_ret(value: RemoteStoragePoolIsPersistentRet) -> bytes:
     """struct remote_storage_pool_is_persistent_ret."""
     try:
-        if type(value) is not RemoteStoragePoolIsPersistentRet:
+        if value.__class__ is not RemoteStoragePoolIsPersistentRet:
             raise Irregular
         return _i(value.persistent)
     except FAULTS:
@@ -13683,12 +13697,12 @@ def encode_remote_connect_storage_pool_event_register_any_args(
             pool = value.pool
             text = pool.name.encode()
             size = len(text)
-            if type(pool) is not RemoteNonnullStoragePool or 0 in text or len(pool.uuid) != 16:
+            if pool.__class__ is not RemoteNonnullStoragePool or 0 in text or len(pool.uuid) != 16:
                 raise Irregular
             pool_part = (_I_s_16s_4194304[size] if size < SHORT else _I_s_16s_4194304_long)(
                 1, text, pool.uuid
             )
-        if type(value) is not RemoteConnectStoragePoolEventRegisterAnyArgs:
+        if value.__class__ is not RemoteConnectStoragePoolEventRegisterAnyArgs:
             raise Irregular
         return _i(value.event_id) + pool_part
     except FAULTS:
@@ -13700,7 +13714,7 @@ def encode_remote_connect_storage_pool_event_register_any_ret(
 ) -> bytes:
     """struct remote_connect_storage_pool_event_register_any_ret."""
     try:
-        if type(value) is not RemoteConnectStoragePoolEventRegisterAnyRet:
+        if value.__class__ is not RemoteConnectStoragePoolEventRegisterAnyRet:
             raise Irregular
         return _i(value.callback_id)
     except FAULTS:
@@ -13712,7 +13726,7 @@ def encode_remote_connect_storage_pool_event_deregister_any_args(
 ) -> bytes:
     """struct remote_connect_storage_pool_event_deregister_any_args."""
     try:
-        if type(value) is not RemoteConnectStoragePoolEventDeregisterAnyArgs:
+        if value.__class__ is not RemoteConnectStoragePoolEventDeregisterAnyArgs:
             raise Irregular
         return _i(value.callback_id)
     except FAULTS:
@@ -13728,8 +13742,8 @@ def encode_remote_storage_pool_event_lifecycle_msg(
         text = pool.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteStoragePoolEventLifecycleMsg
-            or type(pool) is not RemoteNonnullStoragePool
+            value.__class__ is not RemoteStoragePoolEventLifecycleMsg
+            or pool.__class__ is not RemoteNonnullStoragePool
             or 0 in text
             or len(pool.uuid) != 16
         ):
@@ -13748,8 +13762,8 @@ def encode_remote_storage_pool_event_refresh_msg(value: RemoteStoragePoolEventRe
         text = pool.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteStoragePoolEventRefreshMsg
-            or type(pool) is not RemoteNonnullStoragePool
+            value.__class__ is not RemoteStoragePoolEventRefreshMsg
+            or pool.__class__ is not RemoteNonnullStoragePool
             or 0 in text
             or len(pool.uuid) != 16
         ):
@@ -13770,8 +13784,8 @@ def encode_remote_storage_vol_lookup_by_name_args(value: RemoteStorageVolLookupB
         text_2 = value.name.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteStorageVolLookupByNameArgs
-            or type(pool) is not RemoteNonnullStoragePool
+            value.__class__ is not RemoteStorageVolLookupByNameArgs
+            or pool.__class__ is not RemoteNonnullStoragePool
             or 0 in text
             or len(pool.uuid) != 16
             or 0 in text_2
@@ -13795,8 +13809,8 @@ def encode_remote_storage_vol_lookup_by_name_ret(value: RemoteStorageVolLookupBy
         text_3 = vol.key.encode()
         size_3 = len(text_3)
         if (
-            type(value) is not RemoteStorageVolLookupByNameRet
-            or type(vol) is not RemoteNonnullStorageVol
+            value.__class__ is not RemoteStorageVolLookupByNameRet
+            or vol.__class__ is not RemoteNonnullStorageVol
             or 0 in text
             or 0 in text_2
             or 0 in text_3
@@ -13818,7 +13832,7 @@ def encode_remote_storage_vol_lookup_by_key_args(value: RemoteStorageVolLookupBy
     try:
         text = value.key.encode()
         size = len(text)
-        if type(value) is not RemoteStorageVolLookupByKeyArgs or 0 in text:
+        if value.__class__ is not RemoteStorageVolLookupByKeyArgs or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -13836,8 +13850,8 @@ def encode_remote_storage_vol_lookup_by_key_ret(value: RemoteStorageVolLookupByK
         text_3 = vol.key.encode()
         size_3 = len(text_3)
         if (
-            type(value) is not RemoteStorageVolLookupByKeyRet
-            or type(vol) is not RemoteNonnullStorageVol
+            value.__class__ is not RemoteStorageVolLookupByKeyRet
+            or vol.__class__ is not RemoteNonnullStorageVol
             or 0 in text
             or 0 in text_2
             or 0 in text_3
@@ -13859,7 +13873,7 @@ def encode_remote_storage_vol_lookup_by_path_args(value: RemoteStorageVolLookupB
     try:
         text = value.path.encode()
         size = len(text)
-        if type(value) is not RemoteStorageVolLookupByPathArgs or 0 in text:
+        if value.__class__ is not RemoteStorageVolLookupByPathArgs or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -13877,8 +13891,8 @@ def encode_remote_storage_vol_lookup_by_path_ret(value: RemoteStorageVolLookupBy
         text_3 = vol.key.encode()
         size_3 = len(text_3)
         if (
-            type(value) is not RemoteStorageVolLookupByPathRet
-            or type(vol) is not RemoteNonnullStorageVol
+            value.__class__ is not RemoteStorageVolLookupByPathRet
+            or vol.__class__ is not RemoteNonnullStorageVol
             or 0 in text
             or 0 in text_2
             or 0 in text_3
@@ -13904,8 +13918,8 @@ def encode_remote_storage_pool_list_all_volumes_args(
         text = pool.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteStoragePoolListAllVolumesArgs
-            or type(pool) is not RemoteNonnullStoragePool
+            value.__class__ is not RemoteStoragePoolListAllVolumesArgs
+            or pool.__class__ is not RemoteNonnullStoragePool
             or 0 in text
             or len(pool.uuid) != 16
         ):
@@ -13923,7 +13937,7 @@ def encode_remote_storage_pool_list_all_volumes_ret(
     """struct remote_storage_pool_list_all_volumes_ret."""
     try:
         if (
-            type(value) is not RemoteStoragePoolListAllVolumesRet
+            value.__class__ is not RemoteStoragePoolListAllVolumesRet
             or type(value.vols) is not list
             or len(value.vols) > 16384
         ):
@@ -13948,8 +13962,8 @@ def encode_remote_storage_pool_num_of_volumes_args(
         text = pool.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteStoragePoolNumOfVolumesArgs
-            or type(pool) is not RemoteNonnullStoragePool
+            value.__class__ is not RemoteStoragePoolNumOfVolumesArgs
+            or pool.__class__ is not RemoteNonnullStoragePool
             or 0 in text
             or len(pool.uuid) != 16
         ):
@@ -13962,7 +13976,7 @@ def encode_remote_storage_pool_num_of_volumes_args(
 def encode_remote_storage_pool_num_of_volumes_ret(value: RemoteStoragePoolNumOfVolumesRet) -> bytes:
     """struct remote_storage_pool_num_of_volumes_ret."""
     try:
-        if type(value) is not RemoteStoragePoolNumOfVolumesRet:
+        if value.__class__ is not RemoteStoragePoolNumOfVolumesRet:
             raise Irregular
         return _i(value.num)
     except FAULTS:
@@ -13976,8 +13990,8 @@ def encode_remote_storage_pool_list_volumes_args(value: RemoteStoragePoolListVol
         text = pool.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteStoragePoolListVolumesArgs
-            or type(pool) is not RemoteNonnullStoragePool
+            value.__class__ is not RemoteStoragePoolListVolumesArgs
+            or pool.__class__ is not RemoteNonnullStoragePool
             or 0 in text
             or len(pool.uuid) != 16
         ):
@@ -13993,7 +14007,7 @@ def encode_remote_storage_pool_list_volumes_ret(value: RemoteStoragePoolListVolu
     """struct remote_storage_pool_list_volumes_ret."""
     try:
         if (
-            type(value) is not RemoteStoragePoolListVolumesRet
+            value.__class__ is not RemoteStoragePoolListVolumesRet
             or type(value.names) is not list
             or len(value.names) > 16384
         ):
@@ -14012,8 +14026,8 @@ def encode_remote_storage_vol_create_xml_args(value: RemoteStorageVolCreateXmlAr
         text_2 = value.xml.encode()
         size_2 = len(text_2)
         if (
-            type(value) is not RemoteStorageVolCreateXmlArgs
-            or type(pool) is not RemoteNonnullStoragePool
+            value.__class__ is not RemoteStorageVolCreateXmlArgs
+            or pool.__class__ is not RemoteNonnullStoragePool
             or 0 in text
             or len(pool.uuid) != 16
             or 0 in text_2
@@ -14037,8 +14051,8 @@ def encode_remote_storage_vol_create_xml_ret(value: RemoteStorageVolCreateXmlRet
         text_3 = vol.key.encode()
         size_3 = len(text_3)
         if (
-            type(value) is not RemoteStorageVolCreateXmlRet
-            or type(vol) is not RemoteNonnullStorageVol
+            value.__class__ is not RemoteStorageVolCreateXmlRet
+            or vol.__class__ is not RemoteNonnullStorageVol
             or 0 in text
             or 0 in text_2
             or 0 in text_3
@@ -14073,12 +14087,12 @@ def encode_remote_storage_vol_create_xml_from_args(
         text_5 = clonevol.key.encode()
         size_5 = len(text_5)
         if (
-            type(value) is not RemoteStorageVolCreateXmlFromArgs
-            or type(pool) is not RemoteNonnullStoragePool
+            value.__class__ is not RemoteStorageVolCreateXmlFromArgs
+            or pool.__class__ is not RemoteNonnullStoragePool
             or 0 in text
             or len(pool.uuid) != 16
             or 0 in text_2
-            or type(clonevol) is not RemoteNonnullStorageVol
+            or clonevol.__class__ is not RemoteNonnullStorageVol
             or 0 in text_3
             or 0 in text_4
             or 0 in text_5
@@ -14112,8 +14126,8 @@ def encode_remote_storage_vol_create_xml_from_ret(value: RemoteStorageVolCreateX
         text_3 = vol.key.encode()
         size_3 = len(text_3)
         if (
-            type(value) is not RemoteStorageVolCreateXmlFromRet
-            or type(vol) is not RemoteNonnullStorageVol
+            value.__class__ is not RemoteStorageVolCreateXmlFromRet
+            or vol.__class__ is not RemoteNonnullStorageVol
             or 0 in text
             or 0 in text_2
             or 0 in text_3
@@ -14141,8 +14155,8 @@ def encode_remote_storage_vol_delete_args(value: RemoteStorageVolDeleteArgs) -> 
         text_3 = vol.key.encode()
         size_3 = len(text_3)
         if (
-            type(value) is not RemoteStorageVolDeleteArgs
-            or type(vol) is not RemoteNonnullStorageVol
+            value.__class__ is not RemoteStorageVolDeleteArgs
+            or vol.__class__ is not RemoteNonnullStorageVol
             or 0 in text
             or 0 in text_2
             or 0 in text_3
@@ -14172,8 +14186,8 @@ def encode_remote_storage_vol_wipe_args(value: RemoteStorageVolWipeArgs) -> byte
         text_3 = vol.key.encode()
         size_3 = len(text_3)
         if (
-            type(value) is not RemoteStorageVolWipeArgs
-            or type(vol) is not RemoteNonnullStorageVol
+            value.__class__ is not RemoteStorageVolWipeArgs
+            or vol.__class__ is not RemoteNonnullStorageVol
             or 0 in text
             or 0 in text_2
             or 0 in text_3
@@ -14203,8 +14217,8 @@ def encode_remote_storage_vol_wipe_pattern_args(value: RemoteStorageVolWipePatte
         text_3 = vol.key.encode()
         size_3 = len(text_3)
         if (
-            type(value) is not RemoteStorageVolWipePatternArgs
-            or type(vol) is not RemoteNonnullStorageVol
+            value.__class__ is not RemoteStorageVolWipePatternArgs
+            or vol.__class__ is not RemoteNonnullStorageVol
             or 0 in text
             or 0 in text_2
             or 0 in text_3
@@ -14234,8 +14248,8 @@ def encode_remote_storage_vol_resize_args(value: RemoteStorageVolResizeArgs) -> 
         text_3 = vol.key.encode()
         size_3 = len(text_3)
         if (
-            type(value) is not RemoteStorageVolResizeArgs
-            or type(vol) is not RemoteNonnullStorageVol
+            value.__class__ is not RemoteStorageVolResizeArgs
+            or vol.__class__ is not RemoteNonnullStorageVol
             or 0 in text
             or 0 in text_2
             or 0 in text_3
@@ -14265,8 +14279,8 @@ def encode_remote_storage_vol_upload_args(value: RemoteStorageVolUploadArgs) -> 
         text_3 = vol.key.encode()
         size_3 = len(text_3)
         if (
-            type(value) is not RemoteStorageVolUploadArgs
-            or type(vol) is not RemoteNonnullStorageVol
+            value.__class__ is not RemoteStorageVolUploadArgs
+            or vol.__class__ is not RemoteNonnullStorageVol
             or 0 in text
             or 0 in text_2
             or 0 in text_3
@@ -14296,8 +14310,8 @@ def encode_remote_storage_vol_download_args(value: RemoteStorageVolDownloadArgs)
         text_3 = vol.key.encode()
         size_3 = len(text_3)
         if (
-            type(value) is not RemoteStorageVolDownloadArgs
-            or type(vol) is not RemoteNonnullStorageVol
+            value.__class__ is not RemoteStorageVolDownloadArgs
+            or vol.__class__ is not RemoteNonnullStorageVol
             or 0 in text
             or 0 in text_2
             or 0 in text_3
@@ -14327,8 +14341,8 @@ def encode_remote_storage_vol_get_info_args(value: RemoteStorageVolGetInfoArgs) 
         text_3 = vol.key.encode()
         size_3 = len(text_3)
         if (
-            type(value) is not RemoteStorageVolGetInfoArgs
-            or type(vol) is not RemoteNonnullStorageVol
+            value.__class__ is not RemoteStorageVolGetInfoArgs
+            or vol.__class__ is not RemoteNonnullStorageVol
             or 0 in text
             or 0 in text_2
             or 0 in text_3
@@ -14348,7 +14362,7 @@ def encode_remote_storage_vol_get_info_args(value: RemoteStorageVolGetInfoArgs) 
 def encode_remote_storage_vol_get_info_ret(value: RemoteStorageVolGetInfoRet) -> bytes:
     """struct remote_storage_vol_get_info_ret."""
     try:
-        if type(value) is not RemoteStorageVolGetInfoRet or not -128 <= value.type <= 127:
+        if value.__class__ is not RemoteStorageVolGetInfoRet or not -128 <= value.type <= 127:
             raise Irregular
         return _i2Q(value.type, value.capacity, value.allocation)
     except FAULTS:
@@ -14366,8 +14380,8 @@ def encode_remote_storage_vol_get_info_flags_args(value: RemoteStorageVolGetInfo
         text_3 = vol.key.encode()
         size_3 = len(text_3)
         if (
-            type(value) is not RemoteStorageVolGetInfoFlagsArgs
-            or type(vol) is not RemoteNonnullStorageVol
+            value.__class__ is not RemoteStorageVolGetInfoFlagsArgs
+            or vol.__class__ is not RemoteNonnullStorageVol
             or 0 in text
             or 0 in text_2
             or 0 in text_3
@@ -14389,7 +14403,7 @@ def encode_remote_storage_vol_get_info_flags_args(value: RemoteStorageVolGetInfo
 def encode_remote_storage_vol_get_info_flags_ret(value: RemoteStorageVolGetInfoFlagsRet) -> bytes:
     """struct remote_storage_vol_get_info_flags_ret."""
     try:
-        if type(value) is not RemoteStorageVolGetInfoFlagsRet or not -128 <= value.type <= 127:
+        if value.__class__ is not RemoteStorageVolGetInfoFlagsRet or not -128 <= value.type <= 127:
             raise Irregular
         return _i2Q(value.type, value.capacity, value.allocation)
     except FAULTS:
@@ -14407,8 +14421,8 @@ def encode_remote_storage_vol_get_path_args(value: RemoteStorageVolGetPathArgs) 
         text_3 = vol.key.encode()
         size_3 = len(text_3)
         if (
-            type(value) is not RemoteStorageVolGetPathArgs
-            or type(vol) is not RemoteNonnullStorageVol
+            value.__class__ is not RemoteStorageVolGetPathArgs
+            or vol.__class__ is not RemoteNonnullStorageVol
             or 0 in text
             or 0 in text_2
             or 0 in text_3
@@ -14430,7 +14444,7 @@ def encode_remote_storage_vol_get_path_ret(value: RemoteStorageVolGetPathRet) ->
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteStorageVolGetPathRet or 0 in text:
+        if value.__class__ is not RemoteStorageVolGetPathRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -14448,8 +14462,8 @@ def encode_remote_storage_vol_get_xml_desc_args(value: RemoteStorageVolGetXmlDes
         text_3 = vol.key.encode()
         size_3 = len(text_3)
         if (
-            type(value) is not RemoteStorageVolGetXmlDescArgs
-            or type(vol) is not RemoteNonnullStorageVol
+            value.__class__ is not RemoteStorageVolGetXmlDescArgs
+            or vol.__class__ is not RemoteNonnullStorageVol
             or 0 in text
             or 0 in text_2
             or 0 in text_3
@@ -14473,7 +14487,7 @@ def encode_remote_storage_vol_get_xml_desc_ret(value: RemoteStorageVolGetXmlDesc
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteStorageVolGetXmlDescRet or 0 in text:
+        if value.__class__ is not RemoteStorageVolGetXmlDescRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -14485,7 +14499,7 @@ def encode_remote_node_device_lookup_by_name_args(value: RemoteNodeDeviceLookupB
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNodeDeviceLookupByNameArgs or 0 in text:
+        if value.__class__ is not RemoteNodeDeviceLookupByNameArgs or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -14499,8 +14513,8 @@ def encode_remote_node_device_lookup_by_name_ret(value: RemoteNodeDeviceLookupBy
         text = dev.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNodeDeviceLookupByNameRet
-            or type(dev) is not RemoteNonnullNodeDevice
+            value.__class__ is not RemoteNodeDeviceLookupByNameRet
+            or dev.__class__ is not RemoteNonnullNodeDevice
             or 0 in text
         ):
             raise Irregular
@@ -14518,7 +14532,11 @@ def encode_remote_node_device_lookup_scsi_host_by_wwn_args(
         size = len(text)
         text_2 = value.wwpn.encode()
         size_2 = len(text_2)
-        if type(value) is not RemoteNodeDeviceLookupScsiHostByWwnArgs or 0 in text or 0 in text_2:
+        if (
+            value.__class__ is not RemoteNodeDeviceLookupScsiHostByWwnArgs
+            or 0 in text
+            or 0 in text_2
+        ):
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
             _s_I_4194304[size_2] if size_2 < SHORT else _s_I_4194304_long
@@ -14536,8 +14554,8 @@ def encode_remote_node_device_lookup_scsi_host_by_wwn_ret(
         text = dev.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNodeDeviceLookupScsiHostByWwnRet
-            or type(dev) is not RemoteNonnullNodeDevice
+            value.__class__ is not RemoteNodeDeviceLookupScsiHostByWwnRet
+            or dev.__class__ is not RemoteNonnullNodeDevice
             or 0 in text
         ):
             raise Irregular
@@ -14551,7 +14569,7 @@ def encode_remote_connect_list_all_node_devices_args(
 ) -> bytes:
     """struct remote_connect_list_all_node_devices_args."""
     try:
-        if type(value) is not RemoteConnectListAllNodeDevicesArgs:
+        if value.__class__ is not RemoteConnectListAllNodeDevicesArgs:
             raise Irregular
         return _iI(value.need_results, value.flags)
     except FAULTS:
@@ -14564,7 +14582,7 @@ def encode_remote_connect_list_all_node_devices_ret(
     """struct remote_connect_list_all_node_devices_ret."""
     try:
         if (
-            type(value) is not RemoteConnectListAllNodeDevicesRet
+            value.__class__ is not RemoteConnectListAllNodeDevicesRet
             or type(value.devices) is not list
             or len(value.devices) > 65536
         ):
@@ -14591,7 +14609,7 @@ def encode_remote_node_num_of_devices_args(value: RemoteNodeNumOfDevicesArgs) ->
             if 0 in text:
                 raise Irregular
             cap_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
-        if type(value) is not RemoteNodeNumOfDevicesArgs:
+        if value.__class__ is not RemoteNodeNumOfDevicesArgs:
             raise Irregular
         return cap_part + _I(value.flags)
     except FAULTS:
@@ -14601,7 +14619,7 @@ def encode_remote_node_num_of_devices_args(value: RemoteNodeNumOfDevicesArgs) ->
 def encode_remote_node_num_of_devices_ret(value: RemoteNodeNumOfDevicesRet) -> bytes:
     """struct remote_node_num_of_devices_ret."""
     try:
-        if type(value) is not RemoteNodeNumOfDevicesRet:
+        if value.__class__ is not RemoteNodeNumOfDevicesRet:
             raise Irregular
         return _i(value.num)
     except FAULTS:
@@ -14619,7 +14637,7 @@ def encode_remote_node_list_devices_args(value: RemoteNodeListDevicesArgs) -> by
             if 0 in text:
                 raise Irregular
             cap_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
-        if type(value) is not RemoteNodeListDevicesArgs:
+        if value.__class__ is not RemoteNodeListDevicesArgs:
             raise Irregular
         return cap_part + _iI(value.maxnames, value.flags)
     except FAULTS:
@@ -14630,7 +14648,7 @@ def encode_remote_node_list_devices_ret(value: RemoteNodeListDevicesRet) -> byte
     """struct remote_node_list_devices_ret."""
     try:
         if (
-            type(value) is not RemoteNodeListDevicesRet
+            value.__class__ is not RemoteNodeListDevicesRet
             or type(value.names) is not list
             or len(value.names) > 65536
         ):
@@ -14645,7 +14663,7 @@ def encode_remote_node_device_get_xml_desc_args(value: RemoteNodeDeviceGetXmlDes
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNodeDeviceGetXmlDescArgs or 0 in text:
+        if value.__class__ is not RemoteNodeDeviceGetXmlDescArgs or 0 in text:
             raise Irregular
         return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
@@ -14657,7 +14675,7 @@ def encode_remote_node_device_get_xml_desc_ret(value: RemoteNodeDeviceGetXmlDesc
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteNodeDeviceGetXmlDescRet or 0 in text:
+        if value.__class__ is not RemoteNodeDeviceGetXmlDescRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -14669,7 +14687,7 @@ def encode_remote_node_device_get_parent_args(value: RemoteNodeDeviceGetParentAr
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNodeDeviceGetParentArgs or 0 in text:
+        if value.__class__ is not RemoteNodeDeviceGetParentArgs or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -14687,7 +14705,7 @@ def encode_remote_node_device_get_parent_ret(value: RemoteNodeDeviceGetParentRet
             if 0 in text:
                 raise Irregular
             parent_name_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
-        if type(value) is not RemoteNodeDeviceGetParentRet:
+        if value.__class__ is not RemoteNodeDeviceGetParentRet:
             raise Irregular
         return parent_name_part
     except FAULTS:
@@ -14699,7 +14717,7 @@ def encode_remote_node_device_num_of_caps_args(value: RemoteNodeDeviceNumOfCapsA
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNodeDeviceNumOfCapsArgs or 0 in text:
+        if value.__class__ is not RemoteNodeDeviceNumOfCapsArgs or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -14709,7 +14727,7 @@ def encode_remote_node_device_num_of_caps_args(value: RemoteNodeDeviceNumOfCapsA
 def encode_remote_node_device_num_of_caps_ret(value: RemoteNodeDeviceNumOfCapsRet) -> bytes:
     """struct remote_node_device_num_of_caps_ret."""
     try:
-        if type(value) is not RemoteNodeDeviceNumOfCapsRet:
+        if value.__class__ is not RemoteNodeDeviceNumOfCapsRet:
             raise Irregular
         return _i(value.num)
     except FAULTS:
@@ -14721,7 +14739,7 @@ def encode_remote_node_device_list_caps_args(value: RemoteNodeDeviceListCapsArgs
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNodeDeviceListCapsArgs or 0 in text:
+        if value.__class__ is not RemoteNodeDeviceListCapsArgs or 0 in text:
             raise Irregular
         return (_s_i_4194304[size] if size < SHORT else _s_i_4194304_long)(text, value.maxnames)
     except FAULTS:
@@ -14732,7 +14750,7 @@ def encode_remote_node_device_list_caps_ret(value: RemoteNodeDeviceListCapsRet) 
     """struct remote_node_device_list_caps_ret."""
     try:
         if (
-            type(value) is not RemoteNodeDeviceListCapsRet
+            value.__class__ is not RemoteNodeDeviceListCapsRet
             or type(value.names) is not list
             or len(value.names) > 65536
         ):
@@ -14747,7 +14765,7 @@ def encode_remote_node_device_dettach_args(value: RemoteNodeDeviceDettachArgs) -
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNodeDeviceDettachArgs or 0 in text:
+        if value.__class__ is not RemoteNodeDeviceDettachArgs or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -14769,7 +14787,7 @@ def encode_remote_node_device_detach_flags_args(value: RemoteNodeDeviceDetachFla
             driver_name_part = (_I_s_4194304[size_2] if size_2 < SHORT else _I_s_4194304_long)(
                 1, text_2
             )
-        if type(value) is not RemoteNodeDeviceDetachFlagsArgs or 0 in text:
+        if value.__class__ is not RemoteNodeDeviceDetachFlagsArgs or 0 in text:
             raise Irregular
         return b"".join(
             (
@@ -14787,7 +14805,7 @@ def encode_remote_node_device_re_attach_args(value: RemoteNodeDeviceReAttachArgs
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNodeDeviceReAttachArgs or 0 in text:
+        if value.__class__ is not RemoteNodeDeviceReAttachArgs or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -14799,7 +14817,7 @@ def encode_remote_node_device_reset_args(value: RemoteNodeDeviceResetArgs) -> by
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNodeDeviceResetArgs or 0 in text:
+        if value.__class__ is not RemoteNodeDeviceResetArgs or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -14811,7 +14829,7 @@ def encode_remote_node_device_create_xml_args(value: RemoteNodeDeviceCreateXmlAr
     try:
         text = value.xml_desc.encode()
         size = len(text)
-        if type(value) is not RemoteNodeDeviceCreateXmlArgs or 0 in text:
+        if value.__class__ is not RemoteNodeDeviceCreateXmlArgs or 0 in text:
             raise Irregular
         return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
@@ -14825,8 +14843,8 @@ def encode_remote_node_device_create_xml_ret(value: RemoteNodeDeviceCreateXmlRet
         text = dev.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNodeDeviceCreateXmlRet
-            or type(dev) is not RemoteNonnullNodeDevice
+            value.__class__ is not RemoteNodeDeviceCreateXmlRet
+            or dev.__class__ is not RemoteNonnullNodeDevice
             or 0 in text
         ):
             raise Irregular
@@ -14840,7 +14858,7 @@ def encode_remote_node_device_destroy_args(value: RemoteNodeDeviceDestroyArgs) -
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNodeDeviceDestroyArgs or 0 in text:
+        if value.__class__ is not RemoteNodeDeviceDestroyArgs or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -14852,7 +14870,7 @@ def encode_remote_node_device_define_xml_args(value: RemoteNodeDeviceDefineXmlAr
     try:
         text = value.xml_desc.encode()
         size = len(text)
-        if type(value) is not RemoteNodeDeviceDefineXmlArgs or 0 in text:
+        if value.__class__ is not RemoteNodeDeviceDefineXmlArgs or 0 in text:
             raise Irregular
         return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
@@ -14866,8 +14884,8 @@ def encode_remote_node_device_define_xml_ret(value: RemoteNodeDeviceDefineXmlRet
         text = dev.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNodeDeviceDefineXmlRet
-            or type(dev) is not RemoteNonnullNodeDevice
+            value.__class__ is not RemoteNodeDeviceDefineXmlRet
+            or dev.__class__ is not RemoteNonnullNodeDevice
             or 0 in text
         ):
             raise Irregular
@@ -14881,7 +14899,7 @@ def encode_remote_node_device_undefine_args(value: RemoteNodeDeviceUndefineArgs)
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNodeDeviceUndefineArgs or 0 in text:
+        if value.__class__ is not RemoteNodeDeviceUndefineArgs or 0 in text:
             raise Irregular
         return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
@@ -14893,7 +14911,7 @@ def encode_remote_node_device_create_args(value: RemoteNodeDeviceCreateArgs) -> 
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNodeDeviceCreateArgs or 0 in text:
+        if value.__class__ is not RemoteNodeDeviceCreateArgs or 0 in text:
             raise Irregular
         return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
@@ -14907,7 +14925,7 @@ def encode_remote_node_device_update_args(value: RemoteNodeDeviceUpdateArgs) -> 
         size = len(text)
         text_2 = value.xml_desc.encode()
         size_2 = len(text_2)
-        if type(value) is not RemoteNodeDeviceUpdateArgs or 0 in text or 0 in text_2:
+        if value.__class__ is not RemoteNodeDeviceUpdateArgs or 0 in text or 0 in text_2:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text) + (
             _s_I_4194304[size_2] if size_2 < SHORT else _s_I_4194304_long
@@ -14921,7 +14939,7 @@ def encode_remote_node_device_get_autostart_args(value: RemoteNodeDeviceGetAutos
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNodeDeviceGetAutostartArgs or 0 in text:
+        if value.__class__ is not RemoteNodeDeviceGetAutostartArgs or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -14931,7 +14949,7 @@ def encode_remote_node_device_get_autostart_args(value: RemoteNodeDeviceGetAutos
 def encode_remote_node_device_get_autostart_ret(value: RemoteNodeDeviceGetAutostartRet) -> bytes:
     """struct remote_node_device_get_autostart_ret."""
     try:
-        if type(value) is not RemoteNodeDeviceGetAutostartRet:
+        if value.__class__ is not RemoteNodeDeviceGetAutostartRet:
             raise Irregular
         return _i(value.autostart)
     except FAULTS:
@@ -14943,7 +14961,7 @@ def encode_remote_node_device_set_autostart_args(value: RemoteNodeDeviceSetAutos
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNodeDeviceSetAutostartArgs or 0 in text:
+        if value.__class__ is not RemoteNodeDeviceSetAutostartArgs or 0 in text:
             raise Irregular
         return (_s_i_4194304[size] if size < SHORT else _s_i_4194304_long)(text, value.autostart)
     except FAULTS:
@@ -14955,7 +14973,7 @@ def encode_remote_node_device_is_persistent_args(value: RemoteNodeDeviceIsPersis
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNodeDeviceIsPersistentArgs or 0 in text:
+        if value.__class__ is not RemoteNodeDeviceIsPersistentArgs or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -14965,7 +14983,7 @@ def encode_remote_node_device_is_persistent_args(value: RemoteNodeDeviceIsPersis
 def encode_remote_node_device_is_persistent_ret(value: RemoteNodeDeviceIsPersistentRet) -> bytes:
     """struct remote_node_device_is_persistent_ret."""
     try:
-        if type(value) is not RemoteNodeDeviceIsPersistentRet:
+        if value.__class__ is not RemoteNodeDeviceIsPersistentRet:
             raise Irregular
         return _i(value.persistent)
     except FAULTS:
@@ -14977,7 +14995,7 @@ def encode_remote_node_device_is_active_args(value: RemoteNodeDeviceIsActiveArgs
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not RemoteNodeDeviceIsActiveArgs or 0 in text:
+        if value.__class__ is not RemoteNodeDeviceIsActiveArgs or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -14987,7 +15005,7 @@ def encode_remote_node_device_is_active_args(value: RemoteNodeDeviceIsActiveArgs
 def encode_remote_node_device_is_active_ret(value: RemoteNodeDeviceIsActiveRet) -> bytes:
     """struct remote_node_device_is_active_ret."""
     try:
-        if type(value) is not RemoteNodeDeviceIsActiveRet:
+        if value.__class__ is not RemoteNodeDeviceIsActiveRet:
             raise Irregular
         return _i(value.active)
     except FAULTS:
@@ -15005,10 +15023,10 @@ def encode_remote_connect_node_device_event_register_any_args(
             dev = value.dev
             text = dev.name.encode()
             size = len(text)
-            if type(dev) is not RemoteNonnullNodeDevice or 0 in text:
+            if dev.__class__ is not RemoteNonnullNodeDevice or 0 in text:
                 raise Irregular
             dev_part = (_I_s_4194304[size] if size < SHORT else _I_s_4194304_long)(1, text)
-        if type(value) is not RemoteConnectNodeDeviceEventRegisterAnyArgs:
+        if value.__class__ is not RemoteConnectNodeDeviceEventRegisterAnyArgs:
             raise Irregular
         return _i(value.event_id) + dev_part
     except FAULTS:
@@ -15020,7 +15038,7 @@ def encode_remote_connect_node_device_event_register_any_ret(
 ) -> bytes:
     """struct remote_connect_node_device_event_register_any_ret."""
     try:
-        if type(value) is not RemoteConnectNodeDeviceEventRegisterAnyRet:
+        if value.__class__ is not RemoteConnectNodeDeviceEventRegisterAnyRet:
             raise Irregular
         return _i(value.callback_id)
     except FAULTS:
@@ -15032,7 +15050,7 @@ def encode_remote_connect_node_device_event_deregister_any_args(
 ) -> bytes:
     """struct remote_connect_node_device_event_deregister_any_args."""
     try:
-        if type(value) is not RemoteConnectNodeDeviceEventDeregisterAnyArgs:
+        if value.__class__ is not RemoteConnectNodeDeviceEventDeregisterAnyArgs:
             raise Irregular
         return _i(value.callback_id)
     except FAULTS:
@@ -15048,8 +15066,8 @@ def encode_remote_node_device_event_lifecycle_msg(
         text = dev.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNodeDeviceEventLifecycleMsg
-            or type(dev) is not RemoteNonnullNodeDevice
+            value.__class__ is not RemoteNodeDeviceEventLifecycleMsg
+            or dev.__class__ is not RemoteNonnullNodeDevice
             or 0 in text
         ):
             raise Irregular
@@ -15067,8 +15085,8 @@ def encode_remote_node_device_event_update_msg(value: RemoteNodeDeviceEventUpdat
         text = dev.name.encode()
         size = len(text)
         if (
-            type(value) is not RemoteNodeDeviceEventUpdateMsg
-            or type(dev) is not RemoteNonnullNodeDevice
+            value.__class__ is not RemoteNodeDeviceEventUpdateMsg
+            or dev.__class__ is not RemoteNonnullNodeDevice
             or 0 in text
         ):
             raise Irregular
@@ -15080,7 +15098,7 @@ def encode_remote_node_device_event_update_msg(value: RemoteNodeDeviceEventUpdat
 def encode_remote_secret_lookup_by_uuid_args(value: RemoteSecretLookupByUuidArgs) -> bytes:
     """struct remote_secret_lookup_by_uuid_args."""
     try:
-        if type(value) is not RemoteSecretLookupByUuidArgs or len(value.uuid) != 16:
+        if value.__class__ is not RemoteSecretLookupByUuidArgs or len(value.uuid) != 16:
             raise Irregular
         return _16s(value.uuid)
     except FAULTS:
@@ -15094,8 +15112,8 @@ def encode_remote_secret_lookup_by_uuid_ret(value: RemoteSecretLookupByUuidRet) 
         text = secret.usage_id.encode()
         size = len(text)
         if (
-            type(value) is not RemoteSecretLookupByUuidRet
-            or type(secret) is not RemoteNonnullSecret
+            value.__class__ is not RemoteSecretLookupByUuidRet
+            or secret.__class__ is not RemoteNonnullSecret
             or len(secret.uuid) != 16
             or 0 in text
         ):
@@ -15112,7 +15130,7 @@ def encode_remote_secret_lookup_by_usage_args(value: RemoteSecretLookupByUsageAr
     try:
         text = value.usage_id.encode()
         size = len(text)
-        if type(value) is not RemoteSecretLookupByUsageArgs or 0 in text:
+        if value.__class__ is not RemoteSecretLookupByUsageArgs or 0 in text:
             raise Irregular
         return (_i_s_4194304[size] if size < SHORT else _i_s_4194304_long)(value.usage_type, text)
     except FAULTS:
@@ -15126,8 +15144,8 @@ def encode_remote_secret_lookup_by_usage_ret(value: RemoteSecretLookupByUsageRet
         text = secret.usage_id.encode()
         size = len(text)
         if (
-            type(value) is not RemoteSecretLookupByUsageRet
-            or type(secret) is not RemoteNonnullSecret
+            value.__class__ is not RemoteSecretLookupByUsageRet
+            or secret.__class__ is not RemoteNonnullSecret
             or len(secret.uuid) != 16
             or 0 in text
         ):
@@ -15142,7 +15160,7 @@ def encode_remote_secret_lookup_by_usage_ret(value: RemoteSecretLookupByUsageRet
 def encode_remote_connect_list_all_secrets_args(value: RemoteConnectListAllSecretsArgs) -> bytes:
     """struct remote_connect_list_all_secrets_args."""
     try:
-        if type(value) is not RemoteConnectListAllSecretsArgs:
+        if value.__class__ is not RemoteConnectListAllSecretsArgs:
             raise Irregular
         return _iI(value.need_results, value.flags)
     except FAULTS:
@@ -15153,7 +15171,7 @@ def encode_remote_connect_list_all_secrets_ret(value: RemoteConnectListAllSecret
     """struct remote_connect_list_all_secrets_ret."""
     try:
         if (
-            type(value) is not RemoteConnectListAllSecretsRet
+            value.__class__ is not RemoteConnectListAllSecretsRet
             or type(value.secrets) is not list
             or len(value.secrets) > 16384
         ):
@@ -15172,7 +15190,7 @@ def encode_remote_connect_list_all_secrets_ret(value: RemoteConnectListAllSecret
 def encode_remote_connect_num_of_secrets_ret(value: RemoteConnectNumOfSecretsRet) -> bytes:
     """struct remote_connect_num_of_secrets_ret."""
     try:
-        if type(value) is not RemoteConnectNumOfSecretsRet:
+        if value.__class__ is not RemoteConnectNumOfSecretsRet:
             raise Irregular
         return _i(value.num)
     except FAULTS:
@@ -15182,7 +15200,7 @@ def encode_remote_connect_num_of_secrets_ret(value: RemoteConnectNumOfSecretsRet
 def encode_remote_connect_list_secrets_args(value: RemoteConnectListSecretsArgs) -> bytes:
     """struct remote_connect_list_secrets_args."""
     try:
-        if type(value) is not RemoteConnectListSecretsArgs:
+        if value.__class__ is not RemoteConnectListSecretsArgs:
             raise Irregular
         return _i(value.maxuuids)
     except FAULTS:
@@ -15193,7 +15211,7 @@ def encode_remote_connect_list_secrets_ret(value: RemoteConnectListSecretsRet) -
     """struct remote_connect_list_secrets_ret."""
     try:
         if (
-            type(value) is not RemoteConnectListSecretsRet
+            value.__class__ is not RemoteConnectListSecretsRet
             or type(value.uuids) is not list
             or len(value.uuids) > 16384
         ):
@@ -15208,7 +15226,7 @@ def encode_remote_secret_define_xml_args(value: RemoteSecretDefineXmlArgs) -> by
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteSecretDefineXmlArgs or 0 in text:
+        if value.__class__ is not RemoteSecretDefineXmlArgs or 0 in text:
             raise Irregular
         return (_s_I_4194304[size] if size < SHORT else _s_I_4194304_long)(text, value.flags)
     except FAULTS:
@@ -15222,8 +15240,8 @@ def encode_remote_secret_define_xml_ret(value: RemoteSecretDefineXmlRet) -> byte
         text = secret.usage_id.encode()
         size = len(text)
         if (
-            type(value) is not RemoteSecretDefineXmlRet
-            or type(secret) is not RemoteNonnullSecret
+            value.__class__ is not RemoteSecretDefineXmlRet
+            or secret.__class__ is not RemoteNonnullSecret
             or len(secret.uuid) != 16
             or 0 in text
         ):
@@ -15242,8 +15260,8 @@ def encode_remote_secret_undefine_args(value: RemoteSecretUndefineArgs) -> bytes
         text = secret.usage_id.encode()
         size = len(text)
         if (
-            type(value) is not RemoteSecretUndefineArgs
-            or type(secret) is not RemoteNonnullSecret
+            value.__class__ is not RemoteSecretUndefineArgs
+            or secret.__class__ is not RemoteNonnullSecret
             or len(secret.uuid) != 16
             or 0 in text
         ):
@@ -15262,8 +15280,8 @@ def encode_remote_secret_get_xml_desc_args(value: RemoteSecretGetXmlDescArgs) ->
         text = secret.usage_id.encode()
         size = len(text)
         if (
-            type(value) is not RemoteSecretGetXmlDescArgs
-            or type(secret) is not RemoteNonnullSecret
+            value.__class__ is not RemoteSecretGetXmlDescArgs
+            or secret.__class__ is not RemoteNonnullSecret
             or len(secret.uuid) != 16
             or 0 in text
         ):
@@ -15280,7 +15298,7 @@ def encode_remote_secret_get_xml_desc_ret(value: RemoteSecretGetXmlDescRet) -> b
     try:
         text = value.xml.encode()
         size = len(text)
-        if type(value) is not RemoteSecretGetXmlDescRet or 0 in text:
+        if value.__class__ is not RemoteSecretGetXmlDescRet or 0 in text:
             raise Irregular
         return (_s_4194304[size] if size < SHORT else _s_4194304_long)(text)
     except FAULTS:
@@ -15295,8 +15313,8 @@ def encode_remote_secret_set_value_args(value: RemoteSecretSetValueArgs) -> byte
         size = len(text)
         size_2 = len(value.value)
         if (
-            type(value) is not RemoteSecretSetValueArgs
-            or type(secret) is not RemoteNonnullSecret
+            value.__class__ is not RemoteSecretSetValueArgs
+            or secret.__class__ is not RemoteNonnullSecret
             or len(secret.uuid) != 16
             or 0 in text
         ):
@@ -15315,8 +15333,8 @@ def encode_remote_secret_get_value_args(value: RemoteSecretGetValueArgs) -> byte
         text = secret.usage_id.encode()
         size = len(text)
         if (
-            type(value) is not RemoteSecretGetValueArgs
-            or type(secret) is not RemoteNonnullSecret
+            value.__class__ is not RemoteSecretGetValueArgs
+            or secret.__class__ is not RemoteNonnullSecret
             or len(secret.uuid) != 16
             or 0 in text
         ):
@@ -15332,7 +15350,7 @@ def encode_remote_secret_get_value_ret(value: RemoteSecretGetValueRet) -> bytes:
     """struct remote_secret_get_value_ret."""
     try:
         size = len(value.value)
-        if type(value) is not RemoteSecretGetValueRet:
+        if value.__class__ is not RemoteSecretGetValueRet:
             raise Irregular
         return (_s_65536[size] if size < SHORT else _s_65536_long)(value.value)
     except FAULTS:
@@ -15350,12 +15368,12 @@ def encode_remote_connect_secret_event_register_any_args(
             secret = value.secret
             text = secret.usage_id.encode()
             size = len(text)
-            if type(secret) is not RemoteNonnullSecret or len(secret.uuid) != 16 or 0 in text:
+            if secret.__class__ is not RemoteNonnullSecret or len(secret.uuid) != 16 or 0 in text:
                 raise Irregular
             secret_part = (_I16si_s_4194304[size] if size < SHORT else _I16si_s_4194304_long)(
                 1, secret.uuid, secret.usage_type, text
             )
-        if type(value) is not RemoteConnectSecretEventRegisterAnyArgs:
+        if value.__class__ is not RemoteConnectSecretEventRegisterAnyArgs:
             raise Irregular
         return _i(value.event_id) + secret_part
     except FAULTS:
@@ -15367,7 +15385,7 @@ def encode_remote_connect_secret_event_register_any_ret(
 ) -> bytes:
     """struct remote_connect_secret_event_register_any_ret."""
     try:
-        if type(value) is not RemoteConnectSecretEventRegisterAnyRet:
+        if value.__class__ is not RemoteConnectSecretEventRegisterAnyRet:
             raise Irregular
         return _i(value.callback_id)
     except FAULTS:
@@ -15379,7 +15397,7 @@ def encode_remote_connect_secret_event_deregister_any_args(
 ) -> bytes:
     """struct remote_connect_secret_event_deregister_any_args."""
     try:
-        if type(value) is not RemoteConnectSecretEventDeregisterAnyArgs:
+        if value.__class__ is not RemoteConnectSecretEventDeregisterAnyArgs:
             raise Irregular
         return _i(value.callback_id)
     except FAULTS:
@@ -15393,8 +15411,8 @@ def encode_remote_secret_event_lifecycle_msg(value: RemoteSecretEventLifecycleMs
         text = secret.usage_id.encode()
         size = len(text)
         if (
-            type(value) is not RemoteSecretEventLifecycleMsg
-            or type(secret) is not RemoteNonnullSecret
+            value.__class__ is not RemoteSecretEventLifecycleMsg
+            or secret.__class__ is not RemoteNonnullSecret
             or len(secret.uuid) != 16
             or 0 in text
         ):
@@ -15413,8 +15431,8 @@ def encode_remote_secret_event_value_changed_msg(value: RemoteSecretEventValueCh
         text = secret.usage_id.encode()
         size = len(text)
         if (
-            type(value) is not RemoteSecretEventValueChangedMsg
-            or type(secret) is not RemoteNonnullSecret
+            value.__class__ is not RemoteSecretEventValueChangedMsg
+            or secret.__class__ is not RemoteNonnullSecret
             or len(secret.uuid) != 16
             or 0 in text
         ):

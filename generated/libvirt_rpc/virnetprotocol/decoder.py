@@ -16,7 +16,7 @@ from libvirt_rpc.virnetprotocol.types import (
     VirNetStreamHole,
 )
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, members, new, record_unpacker, whole
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, instances, members, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +36,11 @@ _qI_all = Struct(">qI").unpack
 _s_4194304, _s_4194304_long = record_unpacker("", "", 4194304)
 _s_16si_4194304, _s_16si_4194304_long = record_unpacker("", "16si", 4194304)
 _s_16s_4194304, _s_16s_4194304_long = record_unpacker("", "16s", 4194304)
+_new_VirNetMessageHeader = instances(VirNetMessageHeader)
+_new_VirNetMessageNonnullDomain = instances(VirNetMessageNonnullDomain)
+_new_VirNetMessageNonnullNetwork = instances(VirNetMessageNonnullNetwork)
+_new_VirNetMessageError = instances(VirNetMessageError)
+_new_VirNetStreamHole = instances(VirNetStreamHole)
 _members_of_vir_net_message_type = members(VirNetMessageType)
 _members_of_vir_net_message_status = members(VirNetMessageStatus)
 
@@ -98,7 +103,7 @@ def decode_vir_net_message_header(data: Buffer) -> VirNetMessageHeader:
     """struct virNetMessageHeader that fills the buffer."""
     value: VirNetMessageHeader
     try:
-        value = new(VirNetMessageHeader)
+        value = next(_new_VirNetMessageHeader)
         value.prog, value.vers, value.proc, the_type, value.serial, status = _2I2iIi_all(data)
         value.type = _members_of_vir_net_message_type.get(the_type, the_type)
         value.status = _members_of_vir_net_message_status.get(status, status)
@@ -114,7 +119,7 @@ def read_vir_net_message_header(data: Buffer, offset: int) -> tuple[VirNetMessag
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirNetMessageHeader)
+        value = next(_new_VirNetMessageHeader)
         value.prog, value.vers, value.proc, the_type, value.serial, status = _2I2iIi(wire, offset)
         offset += 24
         value.type = _members_of_vir_net_message_type.get(the_type, the_type)
@@ -159,12 +164,11 @@ def decode_vir_net_message_nonnull_string(data: Buffer) -> str:
         length, raw, pad = unpack(wire, 0)
         if length != low:
             length, raw, pad = _s_4194304_long(wire, 0)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value = raw.decode()
-        offset = extent
-        if offset == len(wire):
+        if extent == len(wire):
             return value
     except FAULTS:
         pass
@@ -183,8 +187,8 @@ def read_vir_net_message_nonnull_string(data: Buffer, offset: int) -> tuple[str,
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_4194304_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value = raw.decode()
         offset += extent
@@ -214,8 +218,8 @@ def read_vir_net_message_string(data: Buffer, offset: int) -> tuple[str | None, 
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_4194304_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             value = raw.decode()
             offset += extent
@@ -231,18 +235,17 @@ def decode_vir_net_message_nonnull_domain(data: Buffer) -> VirNetMessageNonnullD
     wire = data if type(data) is bytes else bytes(data)
     value: VirNetMessageNonnullDomain
     try:
-        value = new(VirNetMessageNonnullDomain)
+        value = next(_new_VirNetMessageNonnullDomain)
         low = wire[3]
         unpack, extent = _s_16si_4194304[low]
         length, raw, pad, value.uuid, value.id = unpack(wire, 0)
         if length != low:
             length, raw, pad, value.uuid, value.id = _s_16si_4194304_long(wire, 0)
-            extent = 24 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 24 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.name = raw.decode()
-        offset = extent
-        if offset == len(wire):
+        if extent == len(wire):
             return value
     except FAULTS:
         pass
@@ -257,14 +260,14 @@ def read_vir_net_message_nonnull_domain(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirNetMessageNonnullDomain)
+        value = next(_new_VirNetMessageNonnullDomain)
         low = wire[offset + 3]
         unpack, extent = _s_16si_4194304[low]
         length, raw, pad, value.uuid, value.id = unpack(wire, offset)
         if length != low:
             length, raw, pad, value.uuid, value.id = _s_16si_4194304_long(wire, offset)
-            extent = 24 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 24 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.name = raw.decode()
         offset += extent
@@ -278,18 +281,17 @@ def decode_vir_net_message_nonnull_network(data: Buffer) -> VirNetMessageNonnull
     wire = data if type(data) is bytes else bytes(data)
     value: VirNetMessageNonnullNetwork
     try:
-        value = new(VirNetMessageNonnullNetwork)
+        value = next(_new_VirNetMessageNonnullNetwork)
         low = wire[3]
         unpack, extent = _s_16s_4194304[low]
         length, raw, pad, value.uuid = unpack(wire, 0)
         if length != low:
             length, raw, pad, value.uuid = _s_16s_4194304_long(wire, 0)
-            extent = 20 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 20 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.name = raw.decode()
-        offset = extent
-        if offset == len(wire):
+        if extent == len(wire):
             return value
     except FAULTS:
         pass
@@ -304,14 +306,14 @@ def read_vir_net_message_nonnull_network(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirNetMessageNonnullNetwork)
+        value = next(_new_VirNetMessageNonnullNetwork)
         low = wire[offset + 3]
         unpack, extent = _s_16s_4194304[low]
         length, raw, pad, value.uuid = unpack(wire, offset)
         if length != low:
             length, raw, pad, value.uuid = _s_16s_4194304_long(wire, offset)
-            extent = 20 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 20 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.name = raw.decode()
         offset += extent
@@ -338,14 +340,14 @@ def read_vir_net_message_domain(
         if flag == 0:
             value = None
         elif flag == 1:
-            value = the_value = new(VirNetMessageNonnullDomain)
+            value = the_value = next(_new_VirNetMessageNonnullDomain)
             low = wire[offset + 3]
             unpack, extent = _s_16si_4194304[low]
             length, raw, pad, the_value.uuid, the_value.id = unpack(wire, offset)
             if length != low:
                 length, raw, pad, the_value.uuid, the_value.id = _s_16si_4194304_long(wire, offset)
-                extent = 24 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 24 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             the_value.name = raw.decode()
             offset += extent
@@ -374,14 +376,14 @@ def read_vir_net_message_network(
         if flag == 0:
             value = None
         elif flag == 1:
-            value = the_value = new(VirNetMessageNonnullNetwork)
+            value = the_value = next(_new_VirNetMessageNonnullNetwork)
             low = wire[offset + 3]
             unpack, extent = _s_16s_4194304[low]
             length, raw, pad, the_value.uuid = unpack(wire, offset)
             if length != low:
                 length, raw, pad, the_value.uuid = _s_16s_4194304_long(wire, offset)
-                extent = 20 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 20 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             the_value.name = raw.decode()
             offset += extent
@@ -402,7 +404,7 @@ def read_vir_net_message_error(data: Buffer, offset: int) -> tuple[VirNetMessage
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirNetMessageError)
+        value = next(_new_VirNetMessageError)
         value.code, value.domain, flag = _2iI(wire, offset)
         offset += 12
         if flag == 0:
@@ -413,8 +415,8 @@ def read_vir_net_message_error(data: Buffer, offset: int) -> tuple[VirNetMessage
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_4194304_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             value.message = raw.decode()
             offset += extent
@@ -425,14 +427,14 @@ def read_vir_net_message_error(data: Buffer, offset: int) -> tuple[VirNetMessage
         if flag_2 == 0:
             value.dom = None
         elif flag_2 == 1:
-            value.dom = dom = new(VirNetMessageNonnullDomain)
+            value.dom = dom = next(_new_VirNetMessageNonnullDomain)
             low = wire[offset + 3]
             unpack, extent = _s_16si_4194304[low]
             length, raw, pad, dom.uuid, dom.id = unpack(wire, offset)
             if length != low:
                 length, raw, pad, dom.uuid, dom.id = _s_16si_4194304_long(wire, offset)
-                extent = 24 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 24 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             dom.name = raw.decode()
             offset += extent
@@ -448,8 +450,8 @@ def read_vir_net_message_error(data: Buffer, offset: int) -> tuple[VirNetMessage
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_4194304_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             value.str1 = raw.decode()
             offset += extent
@@ -465,8 +467,8 @@ def read_vir_net_message_error(data: Buffer, offset: int) -> tuple[VirNetMessage
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_4194304_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             value.str2 = raw.decode()
             offset += extent
@@ -482,8 +484,8 @@ def read_vir_net_message_error(data: Buffer, offset: int) -> tuple[VirNetMessage
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_4194304_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             value.str3 = raw.decode()
             offset += extent
@@ -494,14 +496,14 @@ def read_vir_net_message_error(data: Buffer, offset: int) -> tuple[VirNetMessage
         if flag_6 == 0:
             value.net = None
         elif flag_6 == 1:
-            value.net = net = new(VirNetMessageNonnullNetwork)
+            value.net = net = next(_new_VirNetMessageNonnullNetwork)
             low = wire[offset + 3]
             unpack, extent = _s_16s_4194304[low]
             length, raw, pad, net.uuid = unpack(wire, offset)
             if length != low:
                 length, raw, pad, net.uuid = _s_16s_4194304_long(wire, offset)
-                extent = 20 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 20 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             net.name = raw.decode()
             offset += extent
@@ -516,7 +518,7 @@ def decode_vir_net_stream_hole(data: Buffer) -> VirNetStreamHole:
     """struct virNetStreamHole that fills the buffer."""
     value: VirNetStreamHole
     try:
-        value = new(VirNetStreamHole)
+        value = next(_new_VirNetStreamHole)
         value.length, value.flags = _qI_all(data)
         return value
     except FAULTS:
@@ -530,7 +532,7 @@ def read_vir_net_stream_hole(data: Buffer, offset: int) -> tuple[VirNetStreamHol
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirNetStreamHole)
+        value = next(_new_VirNetStreamHole)
         value.length, value.flags = _qI(wire, offset)
         offset += 12
         return value, offset

@@ -53,7 +53,7 @@ def encode_vir_net_message_status(value: VirNetMessageStatus | int) -> bytes:
 def encode_vir_net_message_header(value: VirNetMessageHeader) -> bytes:
     """struct virNetMessageHeader."""
     try:
-        if type(value) is not VirNetMessageHeader:
+        if value.__class__ is not VirNetMessageHeader:
             raise Irregular
         return _2I2iIi(value.prog, value.vers, value.proc, value.type, value.serial, value.status)
     except FAULTS:
@@ -103,7 +103,7 @@ def encode_vir_net_message_nonnull_domain(value: VirNetMessageNonnullDomain) -> 
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not VirNetMessageNonnullDomain or 0 in text or len(value.uuid) != 16:
+        if value.__class__ is not VirNetMessageNonnullDomain or 0 in text or len(value.uuid) != 16:
             raise Irregular
         return (_s_16si_4194304[size] if size < SHORT else _s_16si_4194304_long)(
             text, value.uuid, value.id
@@ -117,7 +117,7 @@ def encode_vir_net_message_nonnull_network(value: VirNetMessageNonnullNetwork) -
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not VirNetMessageNonnullNetwork or 0 in text or len(value.uuid) != 16:
+        if value.__class__ is not VirNetMessageNonnullNetwork or 0 in text or len(value.uuid) != 16:
             raise Irregular
         return (_s_16s_4194304[size] if size < SHORT else _s_16s_4194304_long)(text, value.uuid)
     except FAULTS:
@@ -132,7 +132,11 @@ def encode_vir_net_message_domain(value: VirNetMessageNonnullDomain | None) -> b
         else:
             text = value.name.encode()
             size = len(text)
-            if type(value) is not VirNetMessageNonnullDomain or 0 in text or len(value.uuid) != 16:
+            if (
+                value.__class__ is not VirNetMessageNonnullDomain
+                or 0 in text
+                or len(value.uuid) != 16
+            ):
                 raise Irregular
             value_part = (_I_s_16si_4194304[size] if size < SHORT else _I_s_16si_4194304_long)(
                 1, text, value.uuid, value.id
@@ -150,7 +154,11 @@ def encode_vir_net_message_network(value: VirNetMessageNonnullNetwork | None) ->
         else:
             text = value.name.encode()
             size = len(text)
-            if type(value) is not VirNetMessageNonnullNetwork or 0 in text or len(value.uuid) != 16:
+            if (
+                value.__class__ is not VirNetMessageNonnullNetwork
+                or 0 in text
+                or len(value.uuid) != 16
+            ):
                 raise Irregular
             value_part = (_I_s_16s_4194304[size] if size < SHORT else _I_s_16s_4194304_long)(
                 1, text, value.uuid
@@ -177,7 +185,11 @@ def encode_vir_net_message_error(value: VirNetMessageError) -> bytes:
             dom = value.dom
             text_2 = dom.name.encode()
             size_2 = len(text_2)
-            if type(dom) is not VirNetMessageNonnullDomain or 0 in text_2 or len(dom.uuid) != 16:
+            if (
+                dom.__class__ is not VirNetMessageNonnullDomain
+                or 0 in text_2
+                or len(dom.uuid) != 16
+            ):
                 raise Irregular
             dom_part = (_I_s_16si_4194304[size_2] if size_2 < SHORT else _I_s_16si_4194304_long)(
                 1, text_2, dom.uuid, dom.id
@@ -212,12 +224,16 @@ def encode_vir_net_message_error(value: VirNetMessageError) -> bytes:
             net = value.net
             text_6 = net.name.encode()
             size_6 = len(text_6)
-            if type(net) is not VirNetMessageNonnullNetwork or 0 in text_6 or len(net.uuid) != 16:
+            if (
+                net.__class__ is not VirNetMessageNonnullNetwork
+                or 0 in text_6
+                or len(net.uuid) != 16
+            ):
                 raise Irregular
             net_part = (_I_s_16s_4194304[size_6] if size_6 < SHORT else _I_s_16s_4194304_long)(
                 1, text_6, net.uuid
             )
-        if type(value) is not VirNetMessageError:
+        if value.__class__ is not VirNetMessageError:
             raise Irregular
         return b"".join(
             (
@@ -239,7 +255,7 @@ def encode_vir_net_message_error(value: VirNetMessageError) -> bytes:
 def encode_vir_net_stream_hole(value: VirNetStreamHole) -> bytes:
     """struct virNetStreamHole."""
     try:
-        if type(value) is not VirNetStreamHole:
+        if value.__class__ is not VirNetStreamHole:
             raise Irregular
         return _qI(value.length, value.flags)
     except FAULTS:

@@ -7,7 +7,7 @@ from struct import Struct
 
 from golden.lex_comments.types import SHAPES, Sample, Shade
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, members, new
+from rpcgen.runtime.xdr import FAULTS, instances, members
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ _i = Struct(">i").unpack_from
 _2i = Struct(">2i").unpack_from
 _i_all = Struct(">i").unpack
 _2i_all = Struct(">2i").unpack
+_new_Sample = instances(Sample)
 _members_of_shade = members(Shade)
 
 
@@ -51,7 +52,7 @@ def decode_sample(data: Buffer) -> Sample:
     """struct sample that fills the buffer."""
     value: Sample
     try:
-        value = new(Sample)
+        value = next(_new_Sample)
         value.first, second = _2i_all(data)
         value.second = _members_of_shade[second]
         return value
@@ -66,7 +67,7 @@ def read_sample(data: Buffer, offset: int) -> tuple[Sample, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Sample)
+        value = next(_new_Sample)
         value.first, second = _2i(wire, offset)
         offset += 8
         value.second = _members_of_shade[second]

@@ -26,7 +26,7 @@ def encode_shade(value: Shade) -> bytes:
 def encode_sample(value: Sample) -> bytes:
     """struct sample."""
     try:
-        if type(value) is not Sample or type(value.second) is not Shade:
+        if value.__class__ is not Sample or type(value.second) is not Shade:
             raise Irregular
         return _2i(value.first, value.second)
     except FAULTS:

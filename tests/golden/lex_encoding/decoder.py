@@ -7,7 +7,7 @@ from struct import Struct
 
 from golden.lex_encoding.types import SHAPES, Sample
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, new
+from rpcgen.runtime.xdr import FAULTS, instances
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 _i = Struct(">i").unpack_from
 _i_all = Struct(">i").unpack
+_new_Sample = instances(Sample)
 
 
 def decode_sample(data: Buffer) -> Sample:
     """struct sample that fills the buffer."""
     value: Sample
     try:
-        value = new(Sample)
+        value = next(_new_Sample)
         (value.value,) = _i_all(data)
         return value
     except FAULTS:
@@ -35,7 +36,7 @@ def read_sample(data: Buffer, offset: int) -> tuple[Sample, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Sample)
+        value = next(_new_Sample)
         (value.value,) = _i(wire, offset)
         offset += 4
         return value, offset

@@ -15,7 +15,7 @@ _i = Struct(">i").pack
 def encode_sample(value: Sample) -> bytes:
     """struct sample."""
     try:
-        if type(value) is not Sample:
+        if value.__class__ is not Sample:
             raise Irregular
         return _i(value.value)
     except FAULTS:

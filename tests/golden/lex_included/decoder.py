@@ -7,13 +7,14 @@ from struct import Struct, unpack_from
 
 from golden.lex_included.types import SHAPES, Shared
 from rpcgen.runtime.reader import walk_read
-from rpcgen.runtime.xdr import FAULTS, Irregular, new, whole
+from rpcgen.runtime.xdr import FAULTS, Irregular, instances, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
 _I = Struct(">I").unpack_from
+_new_Shared = instances(Shared)
 
 
 def decode_shared(data: Buffer) -> Shared:
@@ -26,7 +27,7 @@ def read_shared(data: Buffer, offset: int) -> tuple[Shared, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Shared)
+        value = next(_new_Shared)
         (count,) = _I(wire, offset)
         offset += 4
         if count > 3:

@@ -15,7 +15,7 @@ _I = Struct(">I").pack
 def encode_shared(value: Shared) -> bytes:
     """struct shared."""
     try:
-        if type(value) is not Shared or type(value.values) is not list or len(value.values) > 3:
+        if value.__class__ is not Shared or type(value.values) is not list or len(value.values) > 3:
             raise Irregular
         return _I(len(value.values)) + pack(f">{len(value.values)}i", *value.values)
     except FAULTS:

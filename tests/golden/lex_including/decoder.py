@@ -8,13 +8,15 @@ from struct import Struct, unpack_from
 
 from golden.lex_including.types import SHAPES, Including, Shared
 from rpcgen.runtime.reader import walk_read
-from rpcgen.runtime.xdr import FAULTS, Irregular, new, whole
+from rpcgen.runtime.xdr import FAULTS, Irregular, instances, new, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
 _I = Struct(">I").unpack_from
+_new_Shared = instances(Shared)
+_new_Including = instances(Including)
 
 
 def _read_each_shared(wire: bytes, offset: int, count: int) -> tuple[list[Shared], int]:
@@ -43,7 +45,7 @@ def read_shared(data: Buffer, offset: int) -> tuple[Shared, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Shared)
+        value = next(_new_Shared)
         (count,) = _I(wire, offset)
         offset += 4
         if count > 3:
@@ -67,7 +69,7 @@ def read_including(data: Buffer, offset: int) -> tuple[Including, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Including)
+        value = next(_new_Including)
         value.first, offset = read_shared(wire, offset)
         (count,) = _I(wire, offset)
         offset += 4

@@ -15,7 +15,7 @@ _I = Struct(">I").pack
 def _encode_each_shared(values: list[Shared]) -> bytes:
     parts = []
     for value in values:
-        if type(value) is not Shared or type(value.values) is not list or len(value.values) > 3:
+        if value.__class__ is not Shared or type(value.values) is not list or len(value.values) > 3:
             raise Irregular
         parts.append(_I(len(value.values)) + pack(f">{len(value.values)}i", *value.values))
     return b"".join(parts)
@@ -24,7 +24,7 @@ def _encode_each_shared(values: list[Shared]) -> bytes:
 def encode_shared(value: Shared) -> bytes:
     """struct shared."""
     try:
-        if type(value) is not Shared or type(value.values) is not list or len(value.values) > 3:
+        if value.__class__ is not Shared or type(value.values) is not list or len(value.values) > 3:
             raise Irregular
         return _I(len(value.values)) + pack(f">{len(value.values)}i", *value.values)
     except FAULTS:
@@ -34,7 +34,11 @@ def encode_shared(value: Shared) -> bytes:
 def encode_including(value: Including) -> bytes:
     """struct including."""
     try:
-        if type(value) is not Including or type(value.others) is not list or len(value.others) > 3:
+        if (
+            value.__class__ is not Including
+            or type(value.others) is not list
+            or len(value.others) > 3
+        ):
             raise Irregular
         return b"".join(
             (encode_shared(value.first), _I(len(value.others)), _encode_each_shared(value.others))

@@ -7,7 +7,7 @@ from struct import Struct
 
 from golden.lex_names.types import SHAPES, Interior
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, new
+from rpcgen.runtime.xdr import FAULTS, instances
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 _10i = Struct(">10i").unpack_from
 _10i_all = Struct(">10i").unpack
+_new_Interior = instances(Interior)
 
 
 def decode_interior(data: Buffer) -> Interior:
     """struct interior that fills the buffer."""
     value: Interior
     try:
-        value = new(Interior)
+        value = next(_new_Interior)
         (
             value.interval,
             value.structure,
@@ -46,7 +47,7 @@ def read_interior(data: Buffer, offset: int) -> tuple[Interior, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Interior)
+        value = next(_new_Interior)
         (
             value.interval,
             value.structure,

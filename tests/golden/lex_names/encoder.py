@@ -15,7 +15,7 @@ _10i = Struct(">10i").pack
 def encode_interior(value: Interior) -> bytes:
     """struct interior."""
     try:
-        if type(value) is not Interior:
+        if value.__class__ is not Interior:
             raise Irregular
         return _10i(
             value.interval,

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from golden.lex_numbers.types import SHAPES, Bounds
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, new, record_unpacker
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, instances, record_unpacker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
 _10s2s16s_s_7, _10s2s16s_s_7_long = record_unpacker("10s2s16s", "", 7)
+_new_Bounds = instances(Bounds)
 
 
 def decode_bounds(data: Buffer) -> Bounds:
@@ -19,20 +20,19 @@ def decode_bounds(data: Buffer) -> Bounds:
     wire = data if type(data) is bytes else bytes(data)
     value: Bounds
     try:
-        value = new(Bounds)
+        value = next(_new_Bounds)
         low = wire[31]
         unpack, extent = _10s2s16s_s_7[low]
         value.ten, the_pad, value.sixteen, length, raw, pad = unpack(wire, 0)
         if length != low:
             value.ten, the_pad, value.sixteen, length, raw, pad = _10s2s16s_s_7_long(wire, 0)
-            extent = 32 + length + len(pad)
-        if pad > ZEROS:
+            extent = 32 + length + -length % 4
+        if pad and pad != ZEROS:
             raise Irregular
         value.some = raw
-        offset = extent
         if the_pad > ZEROS:
             raise Irregular
-        if offset == len(wire):
+        if extent == len(wire):
             return value
     except FAULTS:
         pass
@@ -45,14 +45,14 @@ def read_bounds(data: Buffer, offset: int) -> tuple[Bounds, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Bounds)
+        value = next(_new_Bounds)
         low = wire[offset + 31]
         unpack, extent = _10s2s16s_s_7[low]
         value.ten, the_pad, value.sixteen, length, raw, pad = unpack(wire, offset)
         if length != low:
             value.ten, the_pad, value.sixteen, length, raw, pad = _10s2s16s_s_7_long(wire, offset)
-            extent = 32 + length + len(pad)
-        if pad > ZEROS:
+            extent = 32 + length + -length % 4
+        if pad and pad != ZEROS:
             raise Irregular
         value.some = raw
         offset += extent

@@ -15,7 +15,7 @@ def encode_bounds(value: Bounds) -> bytes:
     """struct bounds."""
     try:
         size = len(value.some)
-        if type(value) is not Bounds or len(value.ten) != 10 or len(value.sixteen) != 16:
+        if value.__class__ is not Bounds or len(value.ten) != 10 or len(value.sixteen) != 16:
             raise Irregular
         return (_10s2x16s_s_7[size] if size < SHORT else _10s2x16s_s_7_long)(
             value.ten, value.sixteen, value.some

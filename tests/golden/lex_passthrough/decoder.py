@@ -7,7 +7,7 @@ from struct import Struct
 
 from golden.lex_passthrough.types import SHAPES, After, Before
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, new
+from rpcgen.runtime.xdr import FAULTS, instances
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
 _i = Struct(">i").unpack_from
 _i_all = Struct(">i").unpack
+_new_Before = instances(Before)
+_new_After = instances(After)
 
 
 def decode_before(data: Buffer) -> Before:
     """struct before that fills the buffer."""
     value: Before
     try:
-        value = new(Before)
+        value = next(_new_Before)
         (value.value,) = _i_all(data)
         return value
     except FAULTS:
@@ -35,7 +37,7 @@ def read_before(data: Buffer, offset: int) -> tuple[Before, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Before)
+        value = next(_new_Before)
         (value.value,) = _i(wire, offset)
         offset += 4
         return value, offset
@@ -47,8 +49,8 @@ def decode_after(data: Buffer) -> After:
     """struct after that fills the buffer."""
     value: After
     try:
-        value = new(After)
-        value.value = the_value = new(Before)
+        value = next(_new_After)
+        value.value = the_value = next(_new_Before)
         (the_value.value,) = _i_all(data)
         return value
     except FAULTS:
@@ -62,8 +64,8 @@ def read_after(data: Buffer, offset: int) -> tuple[After, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(After)
-        value.value = the_value = new(Before)
+        value = next(_new_After)
+        value.value = the_value = next(_new_Before)
         (the_value.value,) = _i(wire, offset)
         offset += 4
         return value, offset

@@ -15,7 +15,7 @@ _i = Struct(">i").pack
 def encode_before(value: Before) -> bytes:
     """struct before."""
     try:
-        if type(value) is not Before:
+        if value.__class__ is not Before:
             raise Irregular
         return _i(value.value)
     except FAULTS:
@@ -26,7 +26,7 @@ def encode_after(value: After) -> bytes:
     """struct after."""
     try:
         the_value = value.value
-        if type(value) is not After or type(the_value) is not Before:
+        if value.__class__ is not After or the_value.__class__ is not Before:
             raise Irregular
         return _i(the_value.value)
     except FAULTS:

@@ -7,7 +7,7 @@ from struct import Struct, unpack_from
 
 from golden.lex_preprocessor.types import SHAPES, MadeOfMacros, Signs
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, Irregular, members, new, whole
+from rpcgen.runtime.xdr import FAULTS, Irregular, instances, members, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ _I = Struct(">I").unpack_from
 _2i = Struct(">2i").unpack_from
 _i = Struct(">i").unpack_from
 _i_all = Struct(">i").unpack
+_new_MadeOfMacros = instances(MadeOfMacros)
 _members_of_signs = members(Signs)
 
 
@@ -30,7 +31,7 @@ def read_made_of_macros(data: Buffer, offset: int) -> tuple[MadeOfMacros, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(MadeOfMacros)
+        value = next(_new_MadeOfMacros)
         (count,) = _I(wire, offset)
         offset += 4
         if count > 16:

@@ -18,7 +18,7 @@ def encode_made_of_macros(value: MadeOfMacros) -> bytes:
     """struct made_of_macros."""
     try:
         if (
-            type(value) is not MadeOfMacros
+            value.__class__ is not MadeOfMacros
             or type(value.numbers) is not list
             or len(value.numbers) > 16
         ):

@@ -7,7 +7,7 @@ from struct import Struct, unpack_from
 
 from golden.sem_constants.types import SHAPES, Box, BoxPart
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, members, new, record_unpacker, whole
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, instances, members, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _i = Struct(">i").unpack_from
 _i_all = Struct(">i").unpack
 _32s_s_I_255, _32s_s_I_255_long = record_unpacker("32s", "I", 255)
+_new_Box = instances(Box)
 _members_of_box_part = members(BoxPart)
 
 
@@ -29,14 +30,14 @@ def read_box(data: Buffer, offset: int) -> tuple[Box, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Box)
+        value = next(_new_Box)
         low = wire[offset + 35]
         unpack, extent = _32s_s_I_255[low]
         value.digest, length, raw, pad, count = unpack(wire, offset)
         if length != low:
             value.digest, length, raw, pad, count = _32s_s_I_255_long(wire, offset)
-            extent = 40 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 40 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.name = raw.decode()
         offset += extent

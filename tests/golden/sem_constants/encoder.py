@@ -20,7 +20,7 @@ def encode_box(value: Box) -> bytes:
         text = value.name.encode()
         size = len(text)
         if (
-            type(value) is not Box
+            value.__class__ is not Box
             or len(value.digest) != 32
             or 0 in text
             or type(value.corners) is not list

@@ -9,13 +9,15 @@ from struct import Struct
 from golden.sem_empty_struct.types import SHAPES, Nothing, Something
 from rpcgen.runtime.limits import MAX_EMPTY_ELEMENTS
 from rpcgen.runtime.reader import walk_read
-from rpcgen.runtime.xdr import FAULTS, Irregular, new, whole
+from rpcgen.runtime.xdr import FAULTS, Irregular, instances, new, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
 _I = Struct(">I").unpack_from
+_new_Nothing = instances(Nothing)
+_new_Something = instances(Something)
 
 
 def _read_each_nothing(wire: bytes, offset: int, count: int) -> tuple[list[Nothing], int]:
@@ -35,7 +37,7 @@ def read_nothing(data: Buffer, offset: int) -> tuple[Nothing, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Nothing)
+        value = next(_new_Nothing)
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "nothing", wire, start)
@@ -51,8 +53,8 @@ def read_something(data: Buffer, offset: int) -> tuple[Something, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Something)
-        value.at_all = new(Nothing)
+        value = next(_new_Something)
+        value.at_all = next(_new_Nothing)
         (count,) = _I(wire, offset)
         offset += 4
         if count > 5:

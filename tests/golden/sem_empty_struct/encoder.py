@@ -15,7 +15,7 @@ _I = Struct(">I").pack
 def _encode_each_nothing(values: list[Nothing]) -> bytes:
     parts = []
     for value in values:
-        if type(value) is not Nothing:
+        if value.__class__ is not Nothing:
             raise Irregular
         parts.append(b"")
     return b"".join(parts)
@@ -24,7 +24,7 @@ def _encode_each_nothing(values: list[Nothing]) -> bytes:
 def encode_nothing(value: Nothing) -> bytes:
     """struct nothing."""
     try:
-        if type(value) is not Nothing:
+        if value.__class__ is not Nothing:
             raise Irregular
         return b""
     except FAULTS:
@@ -36,8 +36,8 @@ def encode_something(value: Something) -> bytes:
     try:
         at_all = value.at_all
         if (
-            type(value) is not Something
-            or type(at_all) is not Nothing
+            value.__class__ is not Something
+            or at_all.__class__ is not Nothing
             or type(value.many) is not list
             or len(value.many) > 5
         ):

@@ -7,7 +7,7 @@ from struct import Struct
 
 from golden.sem_imported.types import SHAPES, ImportedKind, ImportedPoint
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, members, new, record_unpacker
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, instances, members, record_unpacker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ _i = Struct(">i").unpack_from
 _2i_all = Struct(">2i").unpack
 _i_all = Struct(">i").unpack
 _s_16, _s_16_long = record_unpacker("", "", 16)
+_new_ImportedPoint = instances(ImportedPoint)
 _members_of_imported_kind = members(ImportedKind)
 
 
@@ -31,12 +32,11 @@ def decode_imported_name(data: Buffer) -> str:
         length, raw, pad = unpack(wire, 0)
         if length != low:
             length, raw, pad = _s_16_long(wire, 0)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value = raw.decode()
-        offset = extent
-        if offset == len(wire):
+        if extent == len(wire):
             return value
     except FAULTS:
         pass
@@ -55,8 +55,8 @@ def read_imported_name(data: Buffer, offset: int) -> tuple[str, int]:
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_16_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value = raw.decode()
         offset += extent
@@ -69,7 +69,7 @@ def decode_imported_point(data: Buffer) -> ImportedPoint:
     """struct imported_point that fills the buffer."""
     value: ImportedPoint
     try:
-        value = new(ImportedPoint)
+        value = next(_new_ImportedPoint)
         value.x, value.y = _2i_all(data)
         return value
     except FAULTS:
@@ -83,7 +83,7 @@ def read_imported_point(data: Buffer, offset: int) -> tuple[ImportedPoint, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(ImportedPoint)
+        value = next(_new_ImportedPoint)
         value.x, value.y = _2i(wire, offset)
         offset += 8
         return value, offset

@@ -30,7 +30,7 @@ def encode_imported_name(value: str) -> bytes:
 def encode_imported_point(value: ImportedPoint) -> bytes:
     """struct imported_point."""
     try:
-        if type(value) is not ImportedPoint:
+        if value.__class__ is not ImportedPoint:
             raise Irregular
         return _2i(value.x, value.y)
     except FAULTS:

@@ -9,7 +9,7 @@ from struct import Struct
 from golden.sem_imported.types import ImportedPoint
 from golden.sem_imports.types import SHAPES, ByImportedImportedKindA, ByImportedImportedKindB, User
 from rpcgen.runtime.reader import walk_read
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, new, record_unpacker, whole
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, instances, new, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ _Q = Struct(">Q").unpack_from
 _I = Struct(">I").unpack_from
 _i = Struct(">i").unpack_from
 _s_16, _s_16_long = record_unpacker("", "", 16)
+_new_User = instances(User)
+_new_ByImportedImportedKindA = instances(ByImportedImportedKindA)
+_new_ByImportedImportedKindB = instances(ByImportedImportedKindB)
 
 
 def _read_each_imported_point(
@@ -45,14 +48,14 @@ def read_user(data: Buffer, offset: int) -> tuple[User, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(User)
+        value = next(_new_User)
         low = wire[offset + 3]
         unpack, extent = _s_16[low]
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_16_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.name = raw.decode()
         offset += extent
@@ -78,7 +81,7 @@ def read_by_imported(data: Buffer, offset: int) -> tuple[ByImported, int]:
         (kind,) = _i(wire, offset)
         offset += 4
         if kind == 0:
-            value = arm = new(ByImportedImportedKindA)
+            value = arm = next(_new_ByImportedImportedKindA)
             (flag,) = _I(wire, offset)
             offset += 4
             if flag == 0:
@@ -89,15 +92,15 @@ def read_by_imported(data: Buffer, offset: int) -> tuple[ByImported, int]:
                 length, raw, pad = unpack(wire, offset)
                 if length != low:
                     length, raw, pad = _s_16_long(wire, offset)
-                    extent = 4 + length + len(pad)
-                if 0 in raw or pad > ZEROS:
+                    extent = 4 + length + -length % 4
+                if 0 in raw or (pad and pad != ZEROS):
                     raise Irregular
                 arm.name = raw.decode()
                 offset += extent
             else:
                 raise Irregular
         elif kind == 1:
-            value = new(ByImportedImportedKindB)
+            value = next(_new_ByImportedImportedKindB)
         else:
             raise Irregular
         return value, offset

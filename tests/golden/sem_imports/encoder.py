@@ -27,7 +27,7 @@ _I_s_16, _I_s_16_long = record_packer("I", "", 16)
 def _encode_each_imported_point(values: list[ImportedPoint]) -> bytes:
     parts = []
     for value in values:
-        if type(value) is not ImportedPoint:
+        if value.__class__ is not ImportedPoint:
             raise Irregular
         parts.append(_2i(value.x, value.y))
     return b"".join(parts)
@@ -39,7 +39,7 @@ def encode_user(value: User) -> bytes:
         text = value.name.encode()
         size = len(text)
         if (
-            type(value) is not User
+            value.__class__ is not User
             or 0 in text
             or type(value.where) is not list
             or len(value.where) != 3

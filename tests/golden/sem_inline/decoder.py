@@ -27,7 +27,16 @@ from golden.sem_inline.types import (
     PlainUnionTrue,
 )
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, members, new, record_unpacker, whole
+from rpcgen.runtime.xdr import (
+    FAULTS,
+    ZEROS,
+    Irregular,
+    instances,
+    members,
+    new,
+    record_unpacker,
+    whole,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +48,20 @@ _iI = Struct(">iI").unpack_from
 _I = Struct(">I").unpack_from
 _i_all = Struct(">i").unpack
 _s_12, _s_12_long = record_unpacker("", "", 12)
+_new_OuterPointDeep = instances(OuterPointDeep)
+_new_OuterPoint = instances(OuterPoint)
+_new_OuterValue1 = instances(OuterValue1)
+_new_OuterValueDefault = instances(OuterValueDefault)
+_new_OuterMaybe = instances(OuterMaybe)
+_new_Outer = instances(Outer)
+_new_PlainStruct = instances(PlainStruct)
+_new_PlainUnionTrue = instances(PlainUnionTrue)
+_new_PlainUnionFalse = instances(PlainUnionFalse)
+_new_ManyItem = instances(ManyItem)
+_new_PerhapsOneItem = instances(PerhapsOneItem)
+_new_ChooserThisOne = instances(ChooserThisOne)
+_new_ChooserChooseThis = instances(ChooserChooseThis)
+_new_ChooserChooseThat = instances(ChooserChooseThat)
 _members_of_outer_level = members(OuterLevel)
 _members_of_plain_enum = members(PlainEnum)
 _members_of_chooser_choice = members(ChooserChoice)
@@ -70,7 +93,7 @@ def decode_outer_point_deep(data: Buffer) -> OuterPointDeep:
     """struct outer_point_deep that fills the buffer."""
     value: OuterPointDeep
     try:
-        value = new(OuterPointDeep)
+        value = next(_new_OuterPointDeep)
         (value.z,) = _i_all(data)
         return value
     except FAULTS:
@@ -84,7 +107,7 @@ def read_outer_point_deep(data: Buffer, offset: int) -> tuple[OuterPointDeep, in
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(OuterPointDeep)
+        value = next(_new_OuterPointDeep)
         (value.z,) = _i(wire, offset)
         offset += 4
         return value, offset
@@ -102,7 +125,7 @@ def read_outer_point(data: Buffer, offset: int) -> tuple[OuterPoint, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(OuterPoint)
+        value = next(_new_OuterPoint)
         value.x, count = _iI(wire, offset)
         offset += 8
         if count > 3:
@@ -154,19 +177,19 @@ def read_outer_value(data: Buffer, offset: int) -> tuple[OuterValue, int]:
         (kind,) = _i(wire, offset)
         offset += 4
         if kind == 1:
-            value = arm = new(OuterValue1)
+            value = arm = next(_new_OuterValue1)
             low = wire[offset + 3]
             unpack, extent = _s_12[low]
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_12_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             arm.text = raw.decode()
             offset += extent
         else:
-            value = arm_2 = new(OuterValueDefault)
+            value = arm_2 = next(_new_OuterValueDefault)
             arm_2.kind = kind
         return value, offset
     except FAULTS:
@@ -177,7 +200,7 @@ def decode_outer_maybe(data: Buffer) -> OuterMaybe:
     """struct outer_maybe that fills the buffer."""
     value: OuterMaybe
     try:
-        value = new(OuterMaybe)
+        value = next(_new_OuterMaybe)
         (value.a,) = _i_all(data)
         return value
     except FAULTS:
@@ -191,7 +214,7 @@ def read_outer_maybe(data: Buffer, offset: int) -> tuple[OuterMaybe, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(OuterMaybe)
+        value = next(_new_OuterMaybe)
         (value.a,) = _i(wire, offset)
         offset += 4
         return value, offset
@@ -209,7 +232,7 @@ def read_outer(data: Buffer, offset: int) -> tuple[Outer, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Outer)
+        value = next(_new_Outer)
         value.point, offset = read_outer_point(wire, offset)
         (level,) = _i(wire, offset)
         offset += 4
@@ -220,7 +243,7 @@ def read_outer(data: Buffer, offset: int) -> tuple[Outer, int]:
         if flag == 0:
             value.maybe = None
         elif flag == 1:
-            value.maybe = maybe = new(OuterMaybe)
+            value.maybe = maybe = next(_new_OuterMaybe)
             (maybe.a,) = _i(wire, offset)
             offset += 4
         else:
@@ -261,7 +284,7 @@ def decode_plain_struct(data: Buffer) -> PlainStruct:
     """struct plain_struct that fills the buffer."""
     value: PlainStruct
     try:
-        value = new(PlainStruct)
+        value = next(_new_PlainStruct)
         (value.x,) = _i_all(data)
         return value
     except FAULTS:
@@ -275,7 +298,7 @@ def read_plain_struct(data: Buffer, offset: int) -> tuple[PlainStruct, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(PlainStruct)
+        value = next(_new_PlainStruct)
         (value.x,) = _i(wire, offset)
         offset += 4
         return value, offset
@@ -297,11 +320,11 @@ def read_plain_union(data: Buffer, offset: int) -> tuple[PlainUnion, int]:
         (kind,) = _i(wire, offset)
         offset += 4
         if kind == 1:
-            value = arm = new(PlainUnionTrue)
+            value = arm = next(_new_PlainUnionTrue)
             (arm.x,) = _i(wire, offset)
             offset += 4
         elif kind == 0:
-            value = new(PlainUnionFalse)
+            value = next(_new_PlainUnionFalse)
         else:
             raise Irregular
         return value, offset
@@ -313,7 +336,7 @@ def decode_many_item(data: Buffer) -> ManyItem:
     """struct many_item that fills the buffer."""
     value: ManyItem
     try:
-        value = new(ManyItem)
+        value = next(_new_ManyItem)
         (value.x,) = _i_all(data)
         return value
     except FAULTS:
@@ -327,7 +350,7 @@ def read_many_item(data: Buffer, offset: int) -> tuple[ManyItem, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(ManyItem)
+        value = next(_new_ManyItem)
         (value.x,) = _i(wire, offset)
         offset += 4
         return value, offset
@@ -360,7 +383,7 @@ def decode_perhaps_one_item(data: Buffer) -> PerhapsOneItem:
     """struct perhaps_one_item that fills the buffer."""
     value: PerhapsOneItem
     try:
-        value = new(PerhapsOneItem)
+        value = next(_new_PerhapsOneItem)
         (value.x,) = _i_all(data)
         return value
     except FAULTS:
@@ -374,7 +397,7 @@ def read_perhaps_one_item(data: Buffer, offset: int) -> tuple[PerhapsOneItem, in
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(PerhapsOneItem)
+        value = next(_new_PerhapsOneItem)
         (value.x,) = _i(wire, offset)
         offset += 4
         return value, offset
@@ -398,7 +421,7 @@ def read_perhaps_one(data: Buffer, offset: int) -> tuple[PerhapsOneItem | None, 
         if flag == 0:
             value = None
         elif flag == 1:
-            value = the_value = new(PerhapsOneItem)
+            value = the_value = next(_new_PerhapsOneItem)
             (the_value.x,) = _i(wire, offset)
             offset += 4
         else:
@@ -439,7 +462,7 @@ def decode_chooser_this_one(data: Buffer) -> ChooserThisOne:
     """struct chooser_this_one that fills the buffer."""
     value: ChooserThisOne
     try:
-        value = new(ChooserThisOne)
+        value = next(_new_ChooserThisOne)
         (value.x,) = _i_all(data)
         return value
     except FAULTS:
@@ -453,7 +476,7 @@ def read_chooser_this_one(data: Buffer, offset: int) -> tuple[ChooserThisOne, in
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(ChooserThisOne)
+        value = next(_new_ChooserThisOne)
         (value.x,) = _i(wire, offset)
         offset += 4
         return value, offset
@@ -475,12 +498,12 @@ def read_chooser(data: Buffer, offset: int) -> tuple[Chooser, int]:
         (kind,) = _i(wire, offset)
         offset += 4
         if kind == 0:
-            value = arm = new(ChooserChooseThis)
-            arm.this_one = this_one = new(ChooserThisOne)
+            value = arm = next(_new_ChooserChooseThis)
+            arm.this_one = this_one = next(_new_ChooserThisOne)
             (this_one.x,) = _i(wire, offset)
             offset += 4
         elif kind == 1:
-            value = new(ChooserChooseThat)
+            value = next(_new_ChooserChooseThat)
         else:
             raise Irregular
         return value, offset

@@ -47,7 +47,7 @@ _3xB_s_12, _3xB_s_12_long = record_packer("3xB", "", 12)
 def _encode_each_outer_point_deep(values: list[OuterPointDeep]) -> bytes:
     parts = []
     for value in values:
-        if type(value) is not OuterPointDeep:
+        if value.__class__ is not OuterPointDeep:
             raise Irregular
         parts.append(_i(value.z))
     return b"".join(parts)
@@ -56,7 +56,7 @@ def _encode_each_outer_point_deep(values: list[OuterPointDeep]) -> bytes:
 def _encode_each_many_item(values: list[ManyItem]) -> bytes:
     parts = []
     for value in values:
-        if type(value) is not ManyItem:
+        if value.__class__ is not ManyItem:
             raise Irregular
         parts.append(_i(value.x))
     return b"".join(parts)
@@ -65,7 +65,7 @@ def _encode_each_many_item(values: list[ManyItem]) -> bytes:
 def encode_outer_point_deep(value: OuterPointDeep) -> bytes:
     """struct outer_point_deep."""
     try:
-        if type(value) is not OuterPointDeep:
+        if value.__class__ is not OuterPointDeep:
             raise Irregular
         return _i(value.z)
     except FAULTS:
@@ -75,7 +75,7 @@ def encode_outer_point_deep(value: OuterPointDeep) -> bytes:
 def encode_outer_point(value: OuterPoint) -> bytes:
     """struct outer_point."""
     try:
-        if type(value) is not OuterPoint or type(value.deep) is not list or len(value.deep) > 3:
+        if value.__class__ is not OuterPoint or type(value.deep) is not list or len(value.deep) > 3:
             raise Irregular
         return _iI(value.x, len(value.deep)) + _encode_each_outer_point_deep(value.deep)
     except FAULTS:
@@ -115,7 +115,7 @@ def encode_outer_value(value: OuterValue) -> bytes:
 def encode_outer_maybe(value: OuterMaybe) -> bytes:
     """struct outer_maybe."""
     try:
-        if type(value) is not OuterMaybe:
+        if value.__class__ is not OuterMaybe:
             raise Irregular
         return _i(value.a)
     except FAULTS:
@@ -129,10 +129,10 @@ def encode_outer(value: Outer) -> bytes:
             maybe_part = ABSENT
         else:
             maybe = value.maybe
-            if type(maybe) is not OuterMaybe:
+            if maybe.__class__ is not OuterMaybe:
                 raise Irregular
             maybe_part = _Ii(1, maybe.a)
-        if type(value) is not Outer or type(value.level) is not OuterLevel:
+        if value.__class__ is not Outer or type(value.level) is not OuterLevel:
             raise Irregular
         return b"".join(
             (
@@ -159,7 +159,7 @@ def encode_plain_enum(value: PlainEnum) -> bytes:
 def encode_plain_struct(value: PlainStruct) -> bytes:
     """struct plain_struct."""
     try:
-        if type(value) is not PlainStruct:
+        if value.__class__ is not PlainStruct:
             raise Irregular
         return _i(value.x)
     except FAULTS:
@@ -183,7 +183,7 @@ def encode_plain_union(value: PlainUnion) -> bytes:
 def encode_many_item(value: ManyItem) -> bytes:
     """struct many_item."""
     try:
-        if type(value) is not ManyItem:
+        if value.__class__ is not ManyItem:
             raise Irregular
         return _i(value.x)
     except FAULTS:
@@ -203,7 +203,7 @@ def encode_many(value: list[ManyItem]) -> bytes:
 def encode_perhaps_one_item(value: PerhapsOneItem) -> bytes:
     """struct perhaps_one_item."""
     try:
-        if type(value) is not PerhapsOneItem:
+        if value.__class__ is not PerhapsOneItem:
             raise Irregular
         return _i(value.x)
     except FAULTS:
@@ -216,7 +216,7 @@ def encode_perhaps_one(value: PerhapsOneItem | None) -> bytes:
         if value is None:
             value_part = ABSENT
         else:
-            if type(value) is not PerhapsOneItem:
+            if value.__class__ is not PerhapsOneItem:
                 raise Irregular
             value_part = _Ii(1, value.x)
         return value_part
@@ -237,7 +237,7 @@ def encode_chooser_choice(value: ChooserChoice) -> bytes:
 def encode_chooser_this_one(value: ChooserThisOne) -> bytes:
     """struct chooser_this_one."""
     try:
-        if type(value) is not ChooserThisOne:
+        if value.__class__ is not ChooserThisOne:
             raise Irregular
         return _i(value.x)
     except FAULTS:
@@ -251,7 +251,7 @@ def encode_chooser(value: Chooser) -> bytes:
         cls = type(arm)
         if cls is ChooserChooseThis:
             this_one = arm.this_one
-            if type(this_one) is not ChooserThisOne:
+            if this_one.__class__ is not ChooserThisOne:
                 raise Irregular
             return _3xBi(0, this_one.x)
         if cls is ChooserChooseThat:

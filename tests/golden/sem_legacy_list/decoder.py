@@ -7,7 +7,7 @@ from struct import Struct
 
 from golden.sem_legacy_list.types import SHAPES, Answer, Mapping, PmaplistItem
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, Irregular, new, whole
+from rpcgen.runtime.xdr import FAULTS, Irregular, instances, new, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,13 +17,15 @@ _2I = Struct(">2I").unpack_from
 _3I = Struct(">3I").unpack_from
 _I = Struct(">I").unpack_from
 _2I_all = Struct(">2I").unpack
+_new_Mapping = instances(Mapping)
+_new_Answer = instances(Answer)
 
 
 def decode_mapping(data: Buffer) -> Mapping:
     """struct mapping that fills the buffer."""
     value: Mapping
     try:
-        value = new(Mapping)
+        value = next(_new_Mapping)
         value.prog, value.port = _2I_all(data)
         return value
     except FAULTS:
@@ -37,7 +39,7 @@ def read_mapping(data: Buffer, offset: int) -> tuple[Mapping, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Mapping)
+        value = next(_new_Mapping)
         value.prog, value.port = _2I(wire, offset)
         offset += 8
         return value, offset
@@ -57,7 +59,7 @@ def read_pmaplist_item(data: Buffer, offset: int) -> tuple[PmaplistItem, int]:
     try:
         first = value = new(PmaplistItem)
         while True:
-            value.map = the_map = new(Mapping)
+            value.map = the_map = next(_new_Mapping)
             the_map.prog, the_map.port, present = _3I(wire, offset)
             offset += 12
             if present != 1:
@@ -106,7 +108,7 @@ def read_answer(data: Buffer, offset: int) -> tuple[Answer, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Answer)
+        value = next(_new_Answer)
         (flag,) = _I(wire, offset)
         offset += 4
         if flag == 0:

@@ -18,7 +18,7 @@ _I = Struct(">I").pack
 def encode_mapping(value: Mapping) -> bytes:
     """struct mapping."""
     try:
-        if type(value) is not Mapping:
+        if value.__class__ is not Mapping:
             raise Irregular
         return _2I(value.prog, value.port)
     except FAULTS:
@@ -33,7 +33,7 @@ def encode_pmaplist_item(value: PmaplistItem) -> bytes:
         while True:
             link = value.next
             the_map = value.map
-            if type(value) is not PmaplistItem or type(the_map) is not Mapping:
+            if value.__class__ is not PmaplistItem or the_map.__class__ is not Mapping:
                 raise Irregular
             parts.append(_3I(the_map.prog, the_map.port, link is not None))
             if link is None:
@@ -68,7 +68,7 @@ def encode_answer(value: Answer) -> bytes:
             again_part = ABSENT
         else:
             again_part = _I(1) + encode_pmaplist_item(value.again)
-        if type(value) is not Answer:
+        if value.__class__ is not Answer:
             raise Irregular
         return all_part + again_part
     except FAULTS:

@@ -7,7 +7,7 @@ from struct import Struct, unpack_from
 
 from golden.sem_lengths.types import SHAPES, Lengths
 from rpcgen.runtime.reader import walk_read
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, new, record_unpacker, whole
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, instances, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _0s = Struct(">0s").unpack_from
 _s_I_0, _s_I_0_long = record_unpacker("", "I", 0)
 _s, _s_long = record_unpacker("", "", 4294967295)
+_new_Lengths = instances(Lengths)
 
 
 def decode_lengths(data: Buffer) -> Lengths:
@@ -28,7 +29,7 @@ def read_lengths(data: Buffer, offset: int) -> tuple[Lengths, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Lengths)
+        value = next(_new_Lengths)
         (value.nothing,) = _0s(wire, offset)
         offset += 0
         if len(wire) - offset < 0:
@@ -40,8 +41,8 @@ def read_lengths(data: Buffer, offset: int) -> tuple[Lengths, int]:
         length, raw, pad, count = unpack(wire, offset)
         if length != low:
             length, raw, pad, count = _s_I_0_long(wire, offset)
-            extent = 8 + length + len(pad)
-        if pad > ZEROS:
+            extent = 8 + length + -length % 4
+        if pad and pad != ZEROS:
             raise Irregular
         value.only_empty = raw
         offset += extent
@@ -56,8 +57,8 @@ def read_lengths(data: Buffer, offset: int) -> tuple[Lengths, int]:
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if pad and pad != ZEROS:
             raise Irregular
         value.largest = raw
         offset += extent
@@ -66,8 +67,8 @@ def read_lengths(data: Buffer, offset: int) -> tuple[Lengths, int]:
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if pad and pad != ZEROS:
             raise Irregular
         value.unbounded = raw
         offset += extent

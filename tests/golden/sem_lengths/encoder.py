@@ -22,7 +22,7 @@ def encode_lengths(value: Lengths) -> bytes:
         size_2 = len(value.largest)
         size_3 = len(value.unbounded)
         if (
-            type(value) is not Lengths
+            value.__class__ is not Lengths
             or len(value.nothing) != 0
             or type(value.no_numbers) is not list
             or len(value.no_numbers) != 0

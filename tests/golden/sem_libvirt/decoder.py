@@ -17,7 +17,16 @@ from golden.sem_libvirt.types import (
     DemoProcedure,
 )
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, members, new, record_unpacker, whole
+from rpcgen.runtime.xdr import (
+    FAULTS,
+    ZEROS,
+    Irregular,
+    instances,
+    members,
+    new,
+    record_unpacker,
+    whole,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +38,12 @@ _iI = Struct(">iI").unpack_from
 _i_all = Struct(">i").unpack
 _s_65536, _s_65536_long = record_unpacker("", "", 65536)
 _s_I_65536, _s_I_65536_long = record_unpacker("", "I", 65536)
+_new_DemoDomainOpenArgs = instances(DemoDomainOpenArgs)
+_new_DemoDomainOpenRet = instances(DemoDomainOpenRet)
+_new_DemoDomainCloseArgs = instances(DemoDomainCloseArgs)
+_new_DemoListRet = instances(DemoListRet)
+_new_DemoEventStoppedMsg = instances(DemoEventStoppedMsg)
+_new_DemoEventDetailMsg = instances(DemoEventDetailMsg)
 _members_of_demo_procedure = members(DemoProcedure)
 
 
@@ -54,12 +69,11 @@ def decode_demo_nonnull_string(data: Buffer) -> str:
         length, raw, pad = unpack(wire, 0)
         if length != low:
             length, raw, pad = _s_65536_long(wire, 0)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value = raw.decode()
-        offset = extent
-        if offset == len(wire):
+        if extent == len(wire):
             return value
     except FAULTS:
         pass
@@ -78,8 +92,8 @@ def read_demo_nonnull_string(data: Buffer, offset: int) -> tuple[str, int]:
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_65536_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value = raw.decode()
         offset += extent
@@ -109,8 +123,8 @@ def read_demo_string(data: Buffer, offset: int) -> tuple[str | None, int]:
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_65536_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             value = raw.decode()
             offset += extent
@@ -131,14 +145,14 @@ def read_demo_domain_open_args(data: Buffer, offset: int) -> tuple[DemoDomainOpe
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(DemoDomainOpenArgs)
+        value = next(_new_DemoDomainOpenArgs)
         low = wire[offset + 3]
         unpack, extent = _s_I_65536[low]
         length, raw, pad, value.flags = unpack(wire, offset)
         if length != low:
             length, raw, pad, value.flags = _s_I_65536_long(wire, offset)
-            extent = 8 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 8 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.name = raw.decode()
         offset += extent
@@ -151,7 +165,7 @@ def decode_demo_domain_open_ret(data: Buffer) -> DemoDomainOpenRet:
     """struct demo_domain_open_ret that fills the buffer."""
     value: DemoDomainOpenRet
     try:
-        value = new(DemoDomainOpenRet)
+        value = next(_new_DemoDomainOpenRet)
         (value.id,) = _i_all(data)
         return value
     except FAULTS:
@@ -165,7 +179,7 @@ def read_demo_domain_open_ret(data: Buffer, offset: int) -> tuple[DemoDomainOpen
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(DemoDomainOpenRet)
+        value = next(_new_DemoDomainOpenRet)
         (value.id,) = _i(wire, offset)
         offset += 4
         return value, offset
@@ -177,7 +191,7 @@ def decode_demo_domain_close_args(data: Buffer) -> DemoDomainCloseArgs:
     """struct demo_domain_close_args that fills the buffer."""
     value: DemoDomainCloseArgs
     try:
-        value = new(DemoDomainCloseArgs)
+        value = next(_new_DemoDomainCloseArgs)
         (value.id,) = _i_all(data)
         return value
     except FAULTS:
@@ -191,7 +205,7 @@ def read_demo_domain_close_args(data: Buffer, offset: int) -> tuple[DemoDomainCl
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(DemoDomainCloseArgs)
+        value = next(_new_DemoDomainCloseArgs)
         (value.id,) = _i(wire, offset)
         offset += 4
         return value, offset
@@ -209,7 +223,7 @@ def read_demo_list_ret(data: Buffer, offset: int) -> tuple[DemoListRet, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(DemoListRet)
+        value = next(_new_DemoListRet)
         (count,) = _I(wire, offset)
         offset += 4
         if count > 16:
@@ -224,7 +238,7 @@ def decode_demo_event_stopped_msg(data: Buffer) -> DemoEventStoppedMsg:
     """struct demo_event_stopped_msg that fills the buffer."""
     value: DemoEventStoppedMsg
     try:
-        value = new(DemoEventStoppedMsg)
+        value = next(_new_DemoEventStoppedMsg)
         (value.id,) = _i_all(data)
         return value
     except FAULTS:
@@ -238,7 +252,7 @@ def read_demo_event_stopped_msg(data: Buffer, offset: int) -> tuple[DemoEventSto
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(DemoEventStoppedMsg)
+        value = next(_new_DemoEventStoppedMsg)
         (value.id,) = _i(wire, offset)
         offset += 4
         return value, offset
@@ -256,8 +270,8 @@ def read_demo_event_detail_msg(data: Buffer, offset: int) -> tuple[DemoEventDeta
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(DemoEventDetailMsg)
-        value.stopped = stopped = new(DemoEventStoppedMsg)
+        value = next(_new_DemoEventDetailMsg)
+        value.stopped = stopped = next(_new_DemoEventStoppedMsg)
         stopped.id, flag = _iI(wire, offset)
         offset += 8
         if flag == 0:
@@ -268,8 +282,8 @@ def read_demo_event_detail_msg(data: Buffer, offset: int) -> tuple[DemoEventDeta
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_65536_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             value.why = raw.decode()
             offset += extent

@@ -29,7 +29,7 @@ _s_I_65536, _s_I_65536_long = record_packer("", "I", 65536)
 def _encode_each_demo_domain_open_ret(values: list[DemoDomainOpenRet]) -> bytes:
     parts = []
     for value in values:
-        if type(value) is not DemoDomainOpenRet:
+        if value.__class__ is not DemoDomainOpenRet:
             raise Irregular
         parts.append(_i(value.id))
     return b"".join(parts)
@@ -68,7 +68,7 @@ def encode_demo_domain_open_args(value: DemoDomainOpenArgs) -> bytes:
     try:
         text = value.name.encode()
         size = len(text)
-        if type(value) is not DemoDomainOpenArgs or 0 in text:
+        if value.__class__ is not DemoDomainOpenArgs or 0 in text:
             raise Irregular
         return (_s_I_65536[size] if size < SHORT else _s_I_65536_long)(text, value.flags)
     except FAULTS:
@@ -78,7 +78,7 @@ def encode_demo_domain_open_args(value: DemoDomainOpenArgs) -> bytes:
 def encode_demo_domain_open_ret(value: DemoDomainOpenRet) -> bytes:
     """struct demo_domain_open_ret."""
     try:
-        if type(value) is not DemoDomainOpenRet:
+        if value.__class__ is not DemoDomainOpenRet:
             raise Irregular
         return _i(value.id)
     except FAULTS:
@@ -88,7 +88,7 @@ def encode_demo_domain_open_ret(value: DemoDomainOpenRet) -> bytes:
 def encode_demo_domain_close_args(value: DemoDomainCloseArgs) -> bytes:
     """struct demo_domain_close_args."""
     try:
-        if type(value) is not DemoDomainCloseArgs:
+        if value.__class__ is not DemoDomainCloseArgs:
             raise Irregular
         return _i(value.id)
     except FAULTS:
@@ -99,7 +99,7 @@ def encode_demo_list_ret(value: DemoListRet) -> bytes:
     """struct demo_list_ret."""
     try:
         if (
-            type(value) is not DemoListRet
+            value.__class__ is not DemoListRet
             or type(value.domains) is not list
             or len(value.domains) > 16
         ):
@@ -112,7 +112,7 @@ def encode_demo_list_ret(value: DemoListRet) -> bytes:
 def encode_demo_event_stopped_msg(value: DemoEventStoppedMsg) -> bytes:
     """struct demo_event_stopped_msg."""
     try:
-        if type(value) is not DemoEventStoppedMsg:
+        if value.__class__ is not DemoEventStoppedMsg:
             raise Irregular
         return _i(value.id)
     except FAULTS:
@@ -131,7 +131,10 @@ def encode_demo_event_detail_msg(value: DemoEventDetailMsg) -> bytes:
             if 0 in text:
                 raise Irregular
             why_part = (_I_s_65536[size] if size < SHORT else _I_s_65536_long)(1, text)
-        if type(value) is not DemoEventDetailMsg or type(stopped) is not DemoEventStoppedMsg:
+        if (
+            value.__class__ is not DemoEventDetailMsg
+            or stopped.__class__ is not DemoEventStoppedMsg
+        ):
             raise Irregular
         return _i(stopped.id) + why_part
     except FAULTS:

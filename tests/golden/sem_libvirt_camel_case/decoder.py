@@ -15,7 +15,7 @@ from golden.sem_libvirt_camel_case.types import (
     VirDemoSpaceProcedure,
 )
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, members, new
+from rpcgen.runtime.xdr import FAULTS, instances, members
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 _i = Struct(">i").unpack_from
 _i_all = Struct(">i").unpack
+_new_VirDemoSpaceCreateLockSpaceArgs = instances(VirDemoSpaceCreateLockSpaceArgs)
+_new_VirDemoSpaceCreateLockSpaceRet = instances(VirDemoSpaceCreateLockSpaceRet)
+_new_VirDemoSpaceGoneMsg = instances(VirDemoSpaceGoneMsg)
+_new_SecondStartArgs = instances(SecondStartArgs)
 _members_of_vir_demo_space_procedure = members(VirDemoSpaceProcedure)
 _members_of_second_procedure = members(SecondProcedure)
 
@@ -31,7 +35,7 @@ def decode_vir_demo_space_create_lock_space_args(data: Buffer) -> VirDemoSpaceCr
     """struct virDemoSpaceCreateLockSpaceArgs that fills the buffer."""
     value: VirDemoSpaceCreateLockSpaceArgs
     try:
-        value = new(VirDemoSpaceCreateLockSpaceArgs)
+        value = next(_new_VirDemoSpaceCreateLockSpaceArgs)
         (value.x,) = _i_all(data)
         return value
     except FAULTS:
@@ -47,7 +51,7 @@ def read_vir_demo_space_create_lock_space_args(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirDemoSpaceCreateLockSpaceArgs)
+        value = next(_new_VirDemoSpaceCreateLockSpaceArgs)
         (value.x,) = _i(wire, offset)
         offset += 4
         return value, offset
@@ -59,7 +63,7 @@ def decode_vir_demo_space_create_lock_space_ret(data: Buffer) -> VirDemoSpaceCre
     """struct virDemoSpaceCreateLockSpaceRet that fills the buffer."""
     value: VirDemoSpaceCreateLockSpaceRet
     try:
-        value = new(VirDemoSpaceCreateLockSpaceRet)
+        value = next(_new_VirDemoSpaceCreateLockSpaceRet)
         (value.y,) = _i_all(data)
         return value
     except FAULTS:
@@ -75,7 +79,7 @@ def read_vir_demo_space_create_lock_space_ret(
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirDemoSpaceCreateLockSpaceRet)
+        value = next(_new_VirDemoSpaceCreateLockSpaceRet)
         (value.y,) = _i(wire, offset)
         offset += 4
         return value, offset
@@ -87,7 +91,7 @@ def decode_vir_demo_space_gone_msg(data: Buffer) -> VirDemoSpaceGoneMsg:
     """struct virDemoSpaceGoneMsg that fills the buffer."""
     value: VirDemoSpaceGoneMsg
     try:
-        value = new(VirDemoSpaceGoneMsg)
+        value = next(_new_VirDemoSpaceGoneMsg)
         (value.z,) = _i_all(data)
         return value
     except FAULTS:
@@ -101,7 +105,7 @@ def read_vir_demo_space_gone_msg(data: Buffer, offset: int) -> tuple[VirDemoSpac
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(VirDemoSpaceGoneMsg)
+        value = next(_new_VirDemoSpaceGoneMsg)
         (value.z,) = _i(wire, offset)
         offset += 4
         return value, offset
@@ -140,7 +144,7 @@ def decode_second_start_args(data: Buffer) -> SecondStartArgs:
     """struct second_start_args that fills the buffer."""
     value: SecondStartArgs
     try:
-        value = new(SecondStartArgs)
+        value = next(_new_SecondStartArgs)
         (value.x,) = _i_all(data)
         return value
     except FAULTS:
@@ -154,7 +158,7 @@ def read_second_start_args(data: Buffer, offset: int) -> tuple[SecondStartArgs, 
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(SecondStartArgs)
+        value = next(_new_SecondStartArgs)
         (value.x,) = _i(wire, offset)
         offset += 4
         return value, offset

@@ -23,7 +23,7 @@ _i = Struct(">i").pack
 def encode_vir_demo_space_create_lock_space_args(value: VirDemoSpaceCreateLockSpaceArgs) -> bytes:
     """struct virDemoSpaceCreateLockSpaceArgs."""
     try:
-        if type(value) is not VirDemoSpaceCreateLockSpaceArgs:
+        if value.__class__ is not VirDemoSpaceCreateLockSpaceArgs:
             raise Irregular
         return _i(value.x)
     except FAULTS:
@@ -33,7 +33,7 @@ def encode_vir_demo_space_create_lock_space_args(value: VirDemoSpaceCreateLockSp
 def encode_vir_demo_space_create_lock_space_ret(value: VirDemoSpaceCreateLockSpaceRet) -> bytes:
     """struct virDemoSpaceCreateLockSpaceRet."""
     try:
-        if type(value) is not VirDemoSpaceCreateLockSpaceRet:
+        if value.__class__ is not VirDemoSpaceCreateLockSpaceRet:
             raise Irregular
         return _i(value.y)
     except FAULTS:
@@ -43,7 +43,7 @@ def encode_vir_demo_space_create_lock_space_ret(value: VirDemoSpaceCreateLockSpa
 def encode_vir_demo_space_gone_msg(value: VirDemoSpaceGoneMsg) -> bytes:
     """struct virDemoSpaceGoneMsg."""
     try:
-        if type(value) is not VirDemoSpaceGoneMsg:
+        if value.__class__ is not VirDemoSpaceGoneMsg:
             raise Irregular
         return _i(value.z)
     except FAULTS:
@@ -63,7 +63,7 @@ def encode_vir_demo_space_procedure(value: VirDemoSpaceProcedure) -> bytes:
 def encode_second_start_args(value: SecondStartArgs) -> bytes:
     """struct second_start_args."""
     try:
-        if type(value) is not SecondStartArgs:
+        if value.__class__ is not SecondStartArgs:
             raise Irregular
         return _i(value.x)
     except FAULTS:

@@ -7,7 +7,7 @@ from struct import Struct, unpack_from
 
 from golden.sem_numbers.types import SHAPES, Arrays, Numbers
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import BOOLS, FAULTS, Irregular, new, unpack_chars, whole
+from rpcgen.runtime.xdr import BOOLS, FAULTS, Irregular, instances, unpack_chars, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,13 +19,15 @@ _16s = Struct(">16s").unpack_from
 _q = Struct(">q").unpack_from
 _i = Struct(">i").unpack_from
 _i2IiIiIiIqQfdI16s_all = Struct(">i2IiIiIiIqQfdI16s").unpack
+_new_Numbers = instances(Numbers)
+_new_Arrays = instances(Arrays)
 
 
 def decode_numbers(data: Buffer) -> Numbers:
     """struct numbers that fills the buffer."""
     value: Numbers
     try:
-        value = new(Numbers)
+        value = next(_new_Numbers)
         (
             value.a,
             value.b,
@@ -63,7 +65,7 @@ def read_numbers(data: Buffer, offset: int) -> tuple[Numbers, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Numbers)
+        value = next(_new_Numbers)
         (
             value.a,
             value.b,
@@ -105,7 +107,7 @@ def read_arrays(data: Buffer, offset: int) -> tuple[Arrays, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Arrays)
+        value = next(_new_Arrays)
         if len(wire) - offset < 8:
             raise Irregular
         value.a = list(unpack_from(">2i", wire, offset))

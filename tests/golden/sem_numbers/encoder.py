@@ -20,7 +20,7 @@ def encode_numbers(value: Numbers) -> bytes:
     """struct numbers."""
     try:
         if (
-            type(value) is not Numbers
+            value.__class__ is not Numbers
             or not -128 <= value.d <= 127
             or not -32768 <= value.f <= 32767
             or value.n.__class__ is not bool
@@ -67,7 +67,7 @@ def encode_arrays(value: Arrays) -> bytes:
                 raise Irregular
             k_part = _Ii(1, value.k)
         if (
-            type(value) is not Arrays
+            value.__class__ is not Arrays
             or type(value.a) is not list
             or len(value.a) != 2
             or type(value.b) is not list

@@ -7,7 +7,15 @@ from struct import Struct, unpack_from
 
 from golden.sem_predefined.types import SHAPES, OnPredefined1, Predefined, PredefinedArrays
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, new, record_unpacker, unpack_chars, whole
+from rpcgen.runtime.xdr import (
+    FAULTS,
+    ZEROS,
+    Irregular,
+    instances,
+    record_unpacker,
+    unpack_chars,
+    whole,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +28,9 @@ _q_all = Struct(">q").unpack
 _3iq3IQ4IqQqQ_s_8s_1024, _3iq3IQ4IqQqQ_s_8s_1024_long = record_unpacker("3iq3IQ4IqQqQ", "8s", 1024)
 _s_1024, _s_1024_long = record_unpacker("", "", 1024)
 _s_9, _s_9_long = record_unpacker("", "", 9)
+_new_Predefined = instances(Predefined)
+_new_PredefinedArrays = instances(PredefinedArrays)
+_new_OnPredefined1 = instances(OnPredefined1)
 
 
 def decode_predefined(data: Buffer) -> Predefined:
@@ -27,7 +38,7 @@ def decode_predefined(data: Buffer) -> Predefined:
     wire = data if type(data) is bytes else bytes(data)
     value: Predefined
     try:
-        value = new(Predefined)
+        value = next(_new_Predefined)
         low = wire[91]
         unpack, extent = _3iq3IQ4IqQqQ_s_8s_1024[low]
         (
@@ -75,11 +86,10 @@ def decode_predefined(data: Buffer) -> Predefined:
                 pad,
                 value.r,
             ) = _3iq3IQ4IqQqQ_s_8s_1024_long(wire, 0)
-            extent = 100 + length + len(pad)
-        if pad > ZEROS:
+            extent = 100 + length + -length % 4
+        if pad and pad != ZEROS:
             raise Irregular
         value.q = raw
-        offset = extent
         if (
             not -128 <= value.a <= 127
             or not -32768 <= value.b <= 32767
@@ -89,7 +99,7 @@ def decode_predefined(data: Buffer) -> Predefined:
             or value.j > 65535
         ):
             raise Irregular
-        if offset == len(wire):
+        if extent == len(wire):
             return value
     except FAULTS:
         pass
@@ -102,7 +112,7 @@ def read_predefined(data: Buffer, offset: int) -> tuple[Predefined, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Predefined)
+        value = next(_new_Predefined)
         low = wire[offset + 91]
         unpack, extent = _3iq3IQ4IqQqQ_s_8s_1024[low]
         (
@@ -150,8 +160,8 @@ def read_predefined(data: Buffer, offset: int) -> tuple[Predefined, int]:
                 pad,
                 value.r,
             ) = _3iq3IQ4IqQqQ_s_8s_1024_long(wire, offset)
-            extent = 100 + length + len(pad)
-        if pad > ZEROS:
+            extent = 100 + length + -length % 4
+        if pad and pad != ZEROS:
             raise Irregular
         value.q = raw
         offset += extent
@@ -179,7 +189,7 @@ def read_predefined_arrays(data: Buffer, offset: int) -> tuple[PredefinedArrays,
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(PredefinedArrays)
+        value = next(_new_PredefinedArrays)
         (count,) = _I(wire, offset)
         offset += 4
         if count > 5 or len(wire) - offset < count * 4:
@@ -220,8 +230,8 @@ def read_predefined_arrays(data: Buffer, offset: int) -> tuple[PredefinedArrays,
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_1024_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if pad and pad != ZEROS:
                 raise Irregular
             value.handle = raw
             offset += extent
@@ -267,12 +277,11 @@ def decode_u_time_t(data: Buffer) -> bytes:
         length, raw, pad = unpack(wire, 0)
         if length != low:
             length, raw, pad = _s_9_long(wire, 0)
-            extent = 4 + length + len(pad)
-        if pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if pad and pad != ZEROS:
             raise Irregular
         value = raw
-        offset = extent
-        if offset == len(wire):
+        if extent == len(wire):
             return value
     except FAULTS:
         pass
@@ -291,8 +300,8 @@ def read_u_time_t(data: Buffer, offset: int) -> tuple[bytes, int]:
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_9_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if pad and pad != ZEROS:
             raise Irregular
         value = raw
         offset += extent
@@ -315,14 +324,14 @@ def read_on_predefined(data: Buffer, offset: int) -> tuple[OnPredefined, int]:
         (kind,) = _I(wire, offset)
         offset += 4
         if kind == 1:
-            value = arm = new(OnPredefined1)
+            value = arm = next(_new_OnPredefined1)
             low = wire[offset + 3]
             unpack, extent = _s_9[low]
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_9_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if pad and pad != ZEROS:
                 raise Irregular
             arm.at = raw
             offset += extent

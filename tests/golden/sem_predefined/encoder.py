@@ -31,7 +31,7 @@ def encode_predefined(value: Predefined) -> bytes:
     try:
         size = len(value.q)
         if (
-            type(value) is not Predefined
+            value.__class__ is not Predefined
             or not -128 <= value.a <= 127
             or not -32768 <= value.b <= 32767
             or len(value.r) != 8
@@ -74,7 +74,7 @@ def encode_predefined_arrays(value: PredefinedArrays) -> bytes:
             size = len(value.handle)
             handle_part = (_I_s_1024[size] if size < SHORT else _I_s_1024_long)(1, value.handle)
         if (
-            type(value) is not PredefinedArrays
+            value.__class__ is not PredefinedArrays
             or len(value.text) > 5
             or type(value.numbers) is not list
             or len(value.numbers) != 5

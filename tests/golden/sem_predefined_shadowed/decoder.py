@@ -7,7 +7,7 @@ from struct import Struct, unpack_from
 
 from golden.sem_predefined_shadowed.types import SHAPES, Handle
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, new, record_unpacker, whole
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, instances, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ _I = Struct(">I").unpack_from
 _I_all = Struct(">I").unpack
 _s_16, _s_16_long = record_unpacker("", "", 16)
 _s_I_16, _s_I_16_long = record_unpacker("", "I", 16)
+_new_Handle = instances(Handle)
 
 
 def decode_netobj(data: Buffer) -> bytes:
@@ -29,12 +30,11 @@ def decode_netobj(data: Buffer) -> bytes:
         length, raw, pad = unpack(wire, 0)
         if length != low:
             length, raw, pad = _s_16_long(wire, 0)
-            extent = 4 + length + len(pad)
-        if pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if pad and pad != ZEROS:
             raise Irregular
         value = raw
-        offset = extent
-        if offset == len(wire):
+        if extent == len(wire):
             return value
     except FAULTS:
         pass
@@ -53,8 +53,8 @@ def read_netobj(data: Buffer, offset: int) -> tuple[bytes, int]:
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_16_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if pad and pad != ZEROS:
             raise Irregular
         value = raw
         offset += extent
@@ -98,14 +98,14 @@ def read_handle(data: Buffer, offset: int) -> tuple[Handle, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Handle)
+        value = next(_new_Handle)
         low = wire[offset + 3]
         unpack, extent = _s_I_16[low]
         length, raw, pad, count = unpack(wire, offset)
         if length != low:
             length, raw, pad, count = _s_I_16_long(wire, offset)
-            extent = 8 + length + len(pad)
-        if pad > ZEROS:
+            extent = 8 + length + -length % 4
+        if pad and pad != ZEROS:
             raise Irregular
         value.cookie = raw
         offset += extent

@@ -36,7 +36,11 @@ def encode_handle(value: Handle) -> bytes:
     """struct handle."""
     try:
         size = len(value.cookie)
-        if type(value) is not Handle or type(value.numbers) is not list or len(value.numbers) > 5:
+        if (
+            value.__class__ is not Handle
+            or type(value.numbers) is not list
+            or len(value.numbers) > 5
+        ):
             raise Irregular
         return (_s_I_16[size] if size < SHORT else _s_I_16_long)(
             value.cookie, len(value.numbers)

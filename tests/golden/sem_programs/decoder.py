@@ -17,7 +17,7 @@ from golden.sem_programs.types import (
     TakenCalcV2Args2,
 )
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import BOOLS, FAULTS, ZEROS, Irregular, new, record_unpacker, whole
+from rpcgen.runtime.xdr import BOOLS, FAULTS, ZEROS, Irregular, instances, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,13 +31,21 @@ _2i_all = Struct(">2i").unpack
 _i_all = Struct(">i").unpack
 _3i_s, _3i_s_long = record_unpacker("3i", "", 4294967295)
 _iI_s_I_10, _iI_s_I_10_long = record_unpacker("iI", "I", 10)
+_new_Pair = instances(Pair)
+_new_TakenArgs = instances(TakenArgs)
+_new_TakenCalcV2Args = instances(TakenCalcV2Args)
+_new_SeveralArgs = instances(SeveralArgs)
+_new_SeveralNamedArgs = instances(SeveralNamedArgs)
+_new_NumbersArgs = instances(NumbersArgs)
+_new_SeveralCalcV2Args = instances(SeveralCalcV2Args)
+_new_TakenCalcV2Args2 = instances(TakenCalcV2Args2)
 
 
 def decode_pair(data: Buffer) -> Pair:
     """struct pair that fills the buffer."""
     value: Pair
     try:
-        value = new(Pair)
+        value = next(_new_Pair)
         value.a, value.b = _2i_all(data)
         return value
     except FAULTS:
@@ -51,7 +59,7 @@ def read_pair(data: Buffer, offset: int) -> tuple[Pair, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Pair)
+        value = next(_new_Pair)
         value.a, value.b = _2i(wire, offset)
         offset += 8
         return value, offset
@@ -75,7 +83,7 @@ def read_maybe_pair(data: Buffer, offset: int) -> tuple[Pair | None, int]:
         if flag == 0:
             value = None
         elif flag == 1:
-            value = the_value = new(Pair)
+            value = the_value = next(_new_Pair)
             the_value.a, the_value.b = _2i(wire, offset)
             offset += 8
         else:
@@ -89,7 +97,7 @@ def decode_taken_args(data: Buffer) -> TakenArgs:
     """struct TAKEN_args that fills the buffer."""
     value: TakenArgs
     try:
-        value = new(TakenArgs)
+        value = next(_new_TakenArgs)
         (value.x,) = _i_all(data)
         return value
     except FAULTS:
@@ -103,7 +111,7 @@ def read_taken_args(data: Buffer, offset: int) -> tuple[TakenArgs, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(TakenArgs)
+        value = next(_new_TakenArgs)
         (value.x,) = _i(wire, offset)
         offset += 4
         return value, offset
@@ -115,7 +123,7 @@ def decode_taken_calc_v2_args(data: Buffer) -> TakenCalcV2Args:
     """struct TAKEN_CALC_V2_args that fills the buffer."""
     value: TakenCalcV2Args
     try:
-        value = new(TakenCalcV2Args)
+        value = next(_new_TakenCalcV2Args)
         (value.x,) = _i_all(data)
         return value
     except FAULTS:
@@ -129,7 +137,7 @@ def read_taken_calc_v2_args(data: Buffer, offset: int) -> tuple[TakenCalcV2Args,
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(TakenCalcV2Args)
+        value = next(_new_TakenCalcV2Args)
         (value.x,) = _i(wire, offset)
         offset += 4
         return value, offset
@@ -147,15 +155,15 @@ def read_several_args(data: Buffer, offset: int) -> tuple[SeveralArgs, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(SeveralArgs)
-        value.arg2 = arg2 = new(Pair)
+        value = next(_new_SeveralArgs)
+        value.arg2 = arg2 = next(_new_Pair)
         low = wire[offset + 15]
         unpack, extent = _3i_s[low]
         value.arg1, arg2.a, arg2.b, length, raw, pad = unpack(wire, offset)
         if length != low:
             value.arg1, arg2.a, arg2.b, length, raw, pad = _3i_s_long(wire, offset)
-            extent = 16 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 16 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.arg3 = raw.decode()
         offset += extent
@@ -174,14 +182,14 @@ def read_several_named_args(data: Buffer, offset: int) -> tuple[SeveralNamedArgs
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(SeveralNamedArgs)
+        value = next(_new_SeveralNamedArgs)
         low = wire[offset + 11]
         unpack, extent = _iI_s_I_10[low]
         value.a, value.b, length, raw, pad, count = unpack(wire, offset)
         if length != low:
             value.a, value.b, length, raw, pad, count = _iI_s_I_10_long(wire, offset)
-            extent = 16 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 16 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.label = raw.decode()
         offset += extent
@@ -204,7 +212,7 @@ def read_numbers_args(data: Buffer, offset: int) -> tuple[NumbersArgs, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(NumbersArgs)
+        value = next(_new_NumbersArgs)
         value.arg1, flag = _2I(wire, offset)
         offset += 8
         if flag == 0:
@@ -224,7 +232,7 @@ def decode_several_calc_v2_args(data: Buffer) -> SeveralCalcV2Args:
     """arguments SEVERAL_CALC_V2_args that fills the buffer."""
     value: SeveralCalcV2Args
     try:
-        value = new(SeveralCalcV2Args)
+        value = next(_new_SeveralCalcV2Args)
         value.arg1, value.arg2 = _2i_all(data)
         return value
     except FAULTS:
@@ -238,7 +246,7 @@ def read_several_calc_v2_args(data: Buffer, offset: int) -> tuple[SeveralCalcV2A
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(SeveralCalcV2Args)
+        value = next(_new_SeveralCalcV2Args)
         value.arg1, value.arg2 = _2i(wire, offset)
         offset += 8
         return value, offset
@@ -250,7 +258,7 @@ def decode_taken_calc_v2_args_2(data: Buffer) -> TakenCalcV2Args2:
     """arguments TAKEN_CALC_V2_args_2 that fills the buffer."""
     value: TakenCalcV2Args2
     try:
-        value = new(TakenCalcV2Args2)
+        value = next(_new_TakenCalcV2Args2)
         value.arg1, value.arg2 = _2i_all(data)
         return value
     except FAULTS:
@@ -264,7 +272,7 @@ def read_taken_calc_v2_args_2(data: Buffer, offset: int) -> tuple[TakenCalcV2Arg
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(TakenCalcV2Args2)
+        value = next(_new_TakenCalcV2Args2)
         value.arg1, value.arg2 = _2i(wire, offset)
         offset += 8
         return value, offset

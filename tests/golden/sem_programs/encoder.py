@@ -32,7 +32,7 @@ _iI_s_I_10, _iI_s_I_10_long = record_packer("iI", "I", 10)
 def encode_pair(value: Pair) -> bytes:
     """struct pair."""
     try:
-        if type(value) is not Pair:
+        if value.__class__ is not Pair:
             raise Irregular
         return _2i(value.a, value.b)
     except FAULTS:
@@ -45,7 +45,7 @@ def encode_maybe_pair(value: Pair | None) -> bytes:
         if value is None:
             value_part = ABSENT
         else:
-            if type(value) is not Pair:
+            if value.__class__ is not Pair:
                 raise Irregular
             value_part = _I2i(1, value.a, value.b)
         return value_part
@@ -56,7 +56,7 @@ def encode_maybe_pair(value: Pair | None) -> bytes:
 def encode_taken_args(value: TakenArgs) -> bytes:
     """struct TAKEN_args."""
     try:
-        if type(value) is not TakenArgs:
+        if value.__class__ is not TakenArgs:
             raise Irregular
         return _i(value.x)
     except FAULTS:
@@ -66,7 +66,7 @@ def encode_taken_args(value: TakenArgs) -> bytes:
 def encode_taken_calc_v2_args(value: TakenCalcV2Args) -> bytes:
     """struct TAKEN_CALC_V2_args."""
     try:
-        if type(value) is not TakenCalcV2Args:
+        if value.__class__ is not TakenCalcV2Args:
             raise Irregular
         return _i(value.x)
     except FAULTS:
@@ -79,7 +79,7 @@ def encode_several_args(value: SeveralArgs) -> bytes:
         arg2 = value.arg2
         text = value.arg3.encode()
         size = len(text)
-        if type(value) is not SeveralArgs or type(arg2) is not Pair or 0 in text:
+        if value.__class__ is not SeveralArgs or arg2.__class__ is not Pair or 0 in text:
             raise Irregular
         return (_3i_s[size] if size < SHORT else _3i_s_long)(value.arg1, arg2.a, arg2.b, text)
     except FAULTS:
@@ -91,7 +91,7 @@ def encode_several_named_args(value: SeveralNamedArgs) -> bytes:
     try:
         text = value.label.encode()
         size = len(text)
-        if type(value) is not SeveralNamedArgs or 0 in text or type(value.rest) is not list:
+        if value.__class__ is not SeveralNamedArgs or 0 in text or type(value.rest) is not list:
             raise Irregular
         return (_iI_s_I_10[size] if size < SHORT else _iI_s_I_10_long)(
             value.a, value.b, text, len(value.rest)
@@ -109,7 +109,7 @@ def encode_numbers_args(value: NumbersArgs) -> bytes:
             if value.flag.__class__ is not bool:
                 raise Irregular
             flag_part = _2I(1, value.flag)
-        if type(value) is not NumbersArgs:
+        if value.__class__ is not NumbersArgs:
             raise Irregular
         return _I(value.arg1) + flag_part
     except FAULTS:
@@ -119,7 +119,7 @@ def encode_numbers_args(value: NumbersArgs) -> bytes:
 def encode_several_calc_v2_args(value: SeveralCalcV2Args) -> bytes:
     """arguments SEVERAL_CALC_V2_args."""
     try:
-        if type(value) is not SeveralCalcV2Args:
+        if value.__class__ is not SeveralCalcV2Args:
             raise Irregular
         return _2i(value.arg1, value.arg2)
     except FAULTS:
@@ -129,7 +129,7 @@ def encode_several_calc_v2_args(value: SeveralCalcV2Args) -> bytes:
 def encode_taken_calc_v2_args_2(value: TakenCalcV2Args2) -> bytes:
     """arguments TAKEN_CALC_V2_args_2."""
     try:
-        if type(value) is not TakenCalcV2Args2:
+        if value.__class__ is not TakenCalcV2Args2:
             raise Irregular
         return _2i(value.arg1, value.arg2)
     except FAULTS:

@@ -23,7 +23,7 @@ from golden.sem_recursion.types import (
 )
 from rpcgen.runtime.limits import MAX_DEPTH
 from rpcgen.runtime.reader import walk_read
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, new, record_unpacker, whole
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, instances, new, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +34,15 @@ _iI = Struct(">iI").unpack_from
 _I = Struct(">I").unpack_from
 _i = Struct(">i").unpack_from
 _s_I_5, _s_I_5_long = record_unpacker("", "I", 5)
+_new_LinkFirst = instances(LinkFirst)
+_new_Tree = instances(Tree)
+_new_Even = instances(Even)
+_new_Odd = instances(Odd)
+_new_ListTrue = instances(ListTrue)
+_new_ListFalse = instances(ListFalse)
+_new_ThroughUnion = instances(ThroughUnion)
+_new_Choice1 = instances(Choice1)
+_new_ChoiceDefault = instances(ChoiceDefault)
 
 
 def decode_entry(data: Buffer) -> Entry:
@@ -103,8 +112,8 @@ def read_node(data: Buffer, offset: int) -> tuple[Node, int]:
             length, raw, pad, present = unpack(wire, offset)
             if length != low:
                 length, raw, pad, present = _s_I_5_long(wire, offset)
-                extent = 8 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 8 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             value.name = raw.decode()
             offset += extent
@@ -158,7 +167,7 @@ def read_link_first(data: Buffer, offset: int, depth: int = 0) -> tuple[LinkFirs
     try:
         if depth > MAX_DEPTH:
             raise Irregular
-        value = new(LinkFirst)
+        value = next(_new_LinkFirst)
         (flag,) = _I(wire, offset)
         offset += 4
         if flag == 0:
@@ -186,7 +195,7 @@ def read_tree(data: Buffer, offset: int, depth: int = 0) -> tuple[Tree, int]:
     try:
         if depth > MAX_DEPTH:
             raise Irregular
-        value = new(Tree)
+        value = next(_new_Tree)
         value.id, count = _iI(wire, offset)
         offset += 8
         if len(wire) - offset < count * 8:
@@ -250,7 +259,7 @@ def read_even(data: Buffer, offset: int, depth: int = 0) -> tuple[Even, int]:
     try:
         if depth > MAX_DEPTH:
             raise Irregular
-        value = new(Even)
+        value = next(_new_Even)
         (flag,) = _I(wire, offset)
         offset += 4
         if flag == 0:
@@ -276,7 +285,7 @@ def read_odd(data: Buffer, offset: int, depth: int = 0) -> tuple[Odd, int]:
     try:
         if depth > MAX_DEPTH:
             raise Irregular
-        value = new(Odd)
+        value = next(_new_Odd)
         (flag,) = _I(wire, offset)
         offset += 4
         if flag == 0:
@@ -309,14 +318,14 @@ def read_list(data: Buffer, offset: int) -> tuple[List, int]:
             (kind,) = _i(wire, offset)
             offset += 4
             if kind == 1:
-                value = arm = new(ListTrue)
+                value = arm = next(_new_ListTrue)
                 (present,) = _I(wire, offset)
                 offset += 4
                 if present > 1:
                     raise Irregular
                 arm.next, link = None, "next"
             elif kind == 0:
-                value = new(ListFalse)
+                value = next(_new_ListFalse)
             else:
                 raise Irregular
             if first is None:
@@ -342,7 +351,7 @@ def read_through_union(data: Buffer, offset: int, depth: int = 0) -> tuple[Throu
     try:
         if depth > MAX_DEPTH:
             raise Irregular
-        value = new(ThroughUnion)
+        value = next(_new_ThroughUnion)
         value.what, offset = read_choice(wire, offset, depth + 1)
         return value, offset
     except FAULTS:
@@ -365,7 +374,7 @@ def read_choice(data: Buffer, offset: int, depth: int = 0) -> tuple[Choice, int]
         (kind,) = _i(wire, offset)
         offset += 4
         if kind == 1:
-            value = arm = new(Choice1)
+            value = arm = next(_new_Choice1)
             (count,) = _I(wire, offset)
             offset += 4
             if count > 2:
@@ -379,7 +388,7 @@ def read_choice(data: Buffer, offset: int, depth: int = 0) -> tuple[Choice, int]
                 items.append(item)
             arm.items = items
         else:
-            value = arm_2 = new(ChoiceDefault)
+            value = arm_2 = next(_new_ChoiceDefault)
             arm_2.kind = kind
         return value, offset
     except FAULTS:

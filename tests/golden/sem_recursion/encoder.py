@@ -46,7 +46,7 @@ def encode_entry(value: Entry) -> bytes:
         parts: list[bytes] = []
         while True:
             link = value.next
-            if type(value) is not Entry:
+            if value.__class__ is not Entry:
                 raise Irregular
             parts.append(_iI(value.id, link is not None))
             if link is None:
@@ -79,7 +79,7 @@ def encode_node(value: Node) -> bytes:
             link = value.rest
             text = value.name.encode()
             size = len(text)
-            if type(value) is not Node or 0 in text:
+            if value.__class__ is not Node or 0 in text:
                 raise Irregular
             parts.append((_s_I_5[size] if size < SHORT else _s_I_5_long)(text, link is not None))
             if link is None:
@@ -98,7 +98,7 @@ def encode_bare_link(value: BareLink) -> bytes:
         parts: list[bytes] = []
         while True:
             link = value.next
-            if type(value) is not BareLink:
+            if value.__class__ is not BareLink:
                 raise Irregular
             parts.append(_I(link is not None))
             if link is None:
@@ -119,7 +119,7 @@ def encode_link_first(value: LinkFirst, depth: int = 0) -> bytes:
             next_part = ABSENT
         else:
             next_part = _I(1) + encode_link_first(value.next, depth + 1)
-        if type(value) is not LinkFirst:
+        if value.__class__ is not LinkFirst:
             raise Irregular
         return next_part + _i(value.id)
     except FAULTS:
@@ -134,7 +134,7 @@ def encode_tree(value: Tree, depth: int = 0) -> bytes:
         the_parts = []
         for item in value.children:
             the_parts.append(encode_tree(item, depth + 1))
-        if type(value) is not Tree or type(value.children) is not list:
+        if value.__class__ is not Tree or type(value.children) is not list:
             raise Irregular
         return _iI(value.id, len(value.children)) + b"".join(the_parts)
     except FAULTS:
@@ -154,7 +154,7 @@ def encode_binary(value: Binary, depth: int = 0) -> bytes:
                 left_part = ABSENT
             else:
                 left_part = _I(1) + encode_binary(value.left, depth + 1)
-            if type(value) is not Binary:
+            if value.__class__ is not Binary:
                 raise Irregular
             parts.append(left_part + _I(link is not None))
             if link is None:
@@ -175,7 +175,7 @@ def encode_even(value: Even, depth: int = 0) -> bytes:
             next_part = ABSENT
         else:
             next_part = _I(1) + encode_odd(value.next, depth + 1)
-        if type(value) is not Even:
+        if value.__class__ is not Even:
             raise Irregular
         return next_part
     except FAULTS:
@@ -191,7 +191,7 @@ def encode_odd(value: Odd, depth: int = 0) -> bytes:
             next_part = ABSENT
         else:
             next_part = _I(1) + encode_even(value.next, depth + 1)
-        if type(value) is not Odd:
+        if value.__class__ is not Odd:
             raise Irregular
         return next_part
     except FAULTS:
@@ -228,7 +228,7 @@ def encode_through_union(value: ThroughUnion, depth: int = 0) -> bytes:
     try:
         if depth > MAX_DEPTH:
             raise Irregular
-        if type(value) is not ThroughUnion:
+        if value.__class__ is not ThroughUnion:
             raise Irregular
         return encode_choice(value.what, depth + 1)
     except FAULTS:

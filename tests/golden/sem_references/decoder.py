@@ -8,7 +8,7 @@ from struct import Struct
 
 from golden.sem_references.types import SHAPES, ChoiceRed, Color, Holder, Point
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, Irregular, members, new, whole
+from rpcgen.runtime.xdr import FAULTS, Irregular, instances, members, new, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ _I = Struct(">I").unpack_from
 _i = Struct(">i").unpack_from
 _2i_all = Struct(">2i").unpack
 _i_all = Struct(">i").unpack
+_new_Holder = instances(Holder)
+_new_Point = instances(Point)
+_new_ChoiceRed = instances(ChoiceRed)
 _members_of_color = members(Color)
 
 
@@ -44,8 +47,8 @@ def read_holder(data: Buffer, offset: int) -> tuple[Holder, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Holder)
-        value.p = p = new(Point)
+        value = next(_new_Holder)
+        value.p = p = next(_new_Point)
         p.x, p.y, c = _3i(wire, offset)
         offset += 12
         value.c = _members_of_color[c]
@@ -56,12 +59,12 @@ def read_holder(data: Buffer, offset: int) -> tuple[Holder, int]:
         if flag == 0:
             value.optional = None
         elif flag == 1:
-            value.optional = optional = new(Point)
+            value.optional = optional = next(_new_Point)
             optional.x, optional.y = _2i(wire, offset)
             offset += 8
         else:
             raise Irregular
-        value.through_typedef = through_typedef = new(Point)
+        value.through_typedef = through_typedef = next(_new_Point)
         through_typedef.x, through_typedef.y = _2i(wire, offset)
         offset += 8
         return value, offset
@@ -73,7 +76,7 @@ def decode_point(data: Buffer) -> Point:
     """struct point that fills the buffer."""
     value: Point
     try:
-        value = new(Point)
+        value = next(_new_Point)
         value.x, value.y = _2i_all(data)
         return value
     except FAULTS:
@@ -87,7 +90,7 @@ def read_point(data: Buffer, offset: int) -> tuple[Point, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Point)
+        value = next(_new_Point)
         value.x, value.y = _2i(wire, offset)
         offset += 8
         return value, offset
@@ -136,8 +139,8 @@ def read_choice(data: Buffer, offset: int) -> tuple[Choice, int]:
         (kind,) = _i(wire, offset)
         offset += 4
         if kind == 0:
-            value = arm = new(ChoiceRed)
-            arm.p = p = new(Point)
+            value = arm = next(_new_ChoiceRed)
+            arm.p = p = next(_new_Point)
             p.x, p.y = _2i(wire, offset)
             offset += 8
         else:
@@ -151,7 +154,7 @@ def decode_alias(data: Buffer) -> Point:
     """typedef alias that fills the buffer."""
     value: Point
     try:
-        value = the_value = new(Point)
+        value = the_value = next(_new_Point)
         the_value.x, the_value.y = _2i_all(data)
         return value
     except FAULTS:
@@ -166,7 +169,7 @@ def read_alias(data: Buffer, offset: int) -> tuple[Point, int]:
     start = offset
     value: Point
     try:
-        value = the_value = new(Point)
+        value = the_value = next(_new_Point)
         the_value.x, the_value.y = _2i(wire, offset)
         offset += 8
         return value, offset

@@ -25,7 +25,7 @@ _3xB2i = Struct(">3xB2i").pack
 def _encode_each_point(values: list[Point]) -> bytes:
     parts = []
     for value in values:
-        if type(value) is not Point:
+        if value.__class__ is not Point:
             raise Irregular
         parts.append(_2i(value.x, value.y))
     return b"".join(parts)
@@ -39,17 +39,17 @@ def encode_holder(value: Holder) -> bytes:
             optional_part = ABSENT
         else:
             optional = value.optional
-            if type(optional) is not Point:
+            if optional.__class__ is not Point:
                 raise Irregular
             optional_part = _I2i(1, optional.x, optional.y)
         through_typedef = value.through_typedef
         if (
-            type(value) is not Holder
-            or type(p) is not Point
+            value.__class__ is not Holder
+            or p.__class__ is not Point
             or type(value.c) is not Color
             or type(value.corners) is not list
             or len(value.corners) != 2
-            or type(through_typedef) is not Point
+            or through_typedef.__class__ is not Point
         ):
             raise Irregular
         return b"".join(
@@ -68,7 +68,7 @@ def encode_holder(value: Holder) -> bytes:
 def encode_point(value: Point) -> bytes:
     """struct point."""
     try:
-        if type(value) is not Point:
+        if value.__class__ is not Point:
             raise Irregular
         return _2i(value.x, value.y)
     except FAULTS:
@@ -92,7 +92,7 @@ def encode_choice(value: Choice) -> bytes:
         cls = type(arm)
         if cls is ChoiceRed:
             p = arm.p
-            if type(p) is not Point:
+            if p.__class__ is not Point:
                 raise Irregular
             return _3xB2i(0, p.x, p.y)
         raise Irregular
@@ -103,7 +103,7 @@ def encode_choice(value: Choice) -> bytes:
 def encode_alias(value: Point) -> bytes:
     """typedef alias."""
     try:
-        if type(value) is not Point:
+        if value.__class__ is not Point:
             raise Irregular
         return _2i(value.x, value.y)
     except FAULTS:

@@ -7,7 +7,7 @@ from struct import Struct
 
 from golden.sem_strings.types import SHAPES, Entry
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, new, record_unpacker, whole
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, instances, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ _I = Struct(">I").unpack_from
 _s_1024, _s_1024_long = record_unpacker("", "", 1024)
 _s, _s_long = record_unpacker("", "", 4294967295)
 _s_I_0, _s_I_0_long = record_unpacker("", "I", 0)
+_new_Entry = instances(Entry)
 
 
 def _read_each_path(wire: bytes, offset: int, count: int) -> tuple[list[str], int]:
@@ -30,8 +31,8 @@ def _read_each_path(wire: bytes, offset: int, count: int) -> tuple[list[str], in
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_1024_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value = raw.decode()
         offset += extent
@@ -55,8 +56,8 @@ def read_path(data: Buffer, offset: int) -> tuple[str, int]:
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_1024_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value = raw.decode()
         offset += extent
@@ -75,12 +76,11 @@ def decode_text(data: Buffer) -> str:
         length, raw, pad = unpack(wire, 0)
         if length != low:
             length, raw, pad = _s_long(wire, 0)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value = raw.decode()
-        offset = extent
-        if offset == len(wire):
+        if extent == len(wire):
             return value
     except FAULTS:
         pass
@@ -99,8 +99,8 @@ def read_text(data: Buffer, offset: int) -> tuple[str, int]:
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value = raw.decode()
         offset += extent
@@ -130,8 +130,8 @@ def read_optional_path(data: Buffer, offset: int) -> tuple[str | None, int]:
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_1024_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             value = raw.decode()
             offset += extent
@@ -152,14 +152,14 @@ def read_entry(data: Buffer, offset: int) -> tuple[Entry, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Entry)
+        value = next(_new_Entry)
         low = wire[offset + 3]
         unpack, extent = _s_1024[low]
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_1024_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.where = raw.decode()
         offset += extent
@@ -168,8 +168,8 @@ def read_entry(data: Buffer, offset: int) -> tuple[Entry, int]:
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.what = raw.decode()
         offset += extent
@@ -178,8 +178,8 @@ def read_entry(data: Buffer, offset: int) -> tuple[Entry, int]:
         length, raw, pad, flag = unpack(wire, offset)
         if length != low:
             length, raw, pad, flag = _s_I_0_long(wire, offset)
-            extent = 8 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 8 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.empty = raw.decode()
         offset += extent
@@ -191,8 +191,8 @@ def read_entry(data: Buffer, offset: int) -> tuple[Entry, int]:
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_1024_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             value.perhaps = raw.decode()
             offset += extent
@@ -208,8 +208,8 @@ def read_entry(data: Buffer, offset: int) -> tuple[Entry, int]:
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_1024_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             value.also_perhaps = raw.decode()
             offset += extent

@@ -94,7 +94,7 @@ def encode_entry(value: Entry) -> bytes:
                 raise Irregular
             also_perhaps_part = (_I_s_1024[size_5] if size_5 < SHORT else _I_s_1024_long)(1, text_5)
         if (
-            type(value) is not Entry
+            value.__class__ is not Entry
             or 0 in text
             or 0 in text_2
             or 0 in text_3

@@ -28,7 +28,7 @@ from golden.sem_unions.types import (
     OnUnsigned4294967295,
 )
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, members, new, record_unpacker, whole
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, instances, members, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,6 +52,24 @@ _3s1s = Struct(">3s1s").unpack_from
 _i_all = Struct(">i").unpack
 _I_all = Struct(">I").unpack
 _s_5, _s_5_long = record_unpacker("", "", 5)
+_new_OnInt1 = instances(OnInt1)
+_new_OnIntFortyTwo = instances(OnIntFortyTwo)
+_new_OnInt3 = instances(OnInt3)
+_new_OnUnsigned4294967295 = instances(OnUnsigned4294967295)
+_new_OnUnsigned0 = instances(OnUnsigned0)
+_new_OnBoolTrue = instances(OnBoolTrue)
+_new_OnBoolFalse = instances(OnBoolFalse)
+_new_OnCharMinus128 = instances(OnCharMinus128)
+_new_OnChar127 = instances(OnChar127)
+_new_OnShort65535 = instances(OnShort65535)
+_new_OnEnumRed = instances(OnEnumRed)
+_new_OnEnum2 = instances(OnEnum2)
+_new_OnEnum0xFFFFFFFF = instances(OnEnum0xFFFFFFFF)
+_new_OnEnumDefault = instances(OnEnumDefault)
+_new_OnAliasBlue = instances(OnAliasBlue)
+_new_OnNumberBlue = instances(OnNumberBlue)
+_new_Nested0 = instances(Nested0)
+_new_Nested1 = instances(Nested1)
 _members_of_color = members(Color)
 
 
@@ -64,19 +82,19 @@ def _read_each_on_enum(wire: bytes, offset: int, count: int) -> tuple[list[OnEnu
         (kind,) = _i(wire, offset)
         offset += 4
         if kind == 1:
-            value = arm = new(OnEnumRed)
+            value = arm = next(_new_OnEnumRed)
             (arm.x,) = _i(wire, offset)
             offset += 4
         elif kind == 2:
-            value = arm_2 = new(OnEnum2)
+            value = arm_2 = next(_new_OnEnum2)
             (arm_2.x,) = _i(wire, offset)
             offset += 4
         elif kind == -1:
-            value = arm_3 = new(OnEnum0xFFFFFFFF)
+            value = arm_3 = next(_new_OnEnum0xFFFFFFFF)
             (arm_3.x,) = _q(wire, offset)
             offset += 8
         else:
-            value = arm_4 = new(OnEnumDefault)
+            value = arm_4 = next(_new_OnEnumDefault)
             arm_4.kind = _members_of_color[kind]
         values.append(value)
     return values, offset
@@ -175,24 +193,24 @@ def read_on_int(data: Buffer, offset: int) -> tuple[OnInt, int]:
         (kind,) = _i(wire, offset)
         offset += 4
         if kind in (1, 16, -1):
-            value = arm = new(OnInt1)
+            value = arm = next(_new_OnInt1)
             arm.kind = kind
             (arm.small,) = _i(wire, offset)
             offset += 4
         elif kind == 42:
-            value = arm_2 = new(OnIntFortyTwo)
+            value = arm_2 = next(_new_OnIntFortyTwo)
             low = wire[offset + 3]
             unpack, extent = _s_5[low]
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_5_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             arm_2.text = raw.decode()
             offset += extent
         elif kind == 3:
-            value = new(OnInt3)
+            value = next(_new_OnInt3)
         else:
             raise Irregular
         return value, offset
@@ -214,11 +232,11 @@ def read_on_unsigned(data: Buffer, offset: int) -> tuple[OnUnsigned, int]:
         (kind,) = _I(wire, offset)
         offset += 4
         if kind == 4294967295:
-            value = arm = new(OnUnsigned4294967295)
+            value = arm = next(_new_OnUnsigned4294967295)
             (arm.x,) = _i(wire, offset)
             offset += 4
         elif kind == 0:
-            value = new(OnUnsigned0)
+            value = next(_new_OnUnsigned0)
         else:
             raise Irregular
         return value, offset
@@ -240,11 +258,11 @@ def read_on_bool(data: Buffer, offset: int) -> tuple[OnBool, int]:
         (kind,) = _i(wire, offset)
         offset += 4
         if kind == 1:
-            value = arm = new(OnBoolTrue)
+            value = arm = next(_new_OnBoolTrue)
             (arm.x,) = _i(wire, offset)
             offset += 4
         elif kind == 0:
-            value = new(OnBoolFalse)
+            value = next(_new_OnBoolFalse)
         else:
             raise Irregular
         return value, offset
@@ -268,11 +286,11 @@ def read_on_char(data: Buffer, offset: int) -> tuple[OnChar, int]:
         if not -128 <= kind <= 127:
             raise Irregular
         if kind == -128:
-            value = arm = new(OnCharMinus128)
+            value = arm = next(_new_OnCharMinus128)
             (arm.x,) = _i(wire, offset)
             offset += 4
         elif kind == 127:
-            value = arm_2 = new(OnChar127)
+            value = arm_2 = next(_new_OnChar127)
             (arm_2.y,) = _i(wire, offset)
             offset += 4
         else:
@@ -298,7 +316,7 @@ def read_on_short(data: Buffer, offset: int) -> tuple[OnShort, int]:
         if kind > 65535:
             raise Irregular
         if kind == 65535:
-            value = arm = new(OnShort65535)
+            value = arm = next(_new_OnShort65535)
             (arm.x,) = _i(wire, offset)
             offset += 4
         else:
@@ -322,19 +340,19 @@ def read_on_enum(data: Buffer, offset: int) -> tuple[OnEnum, int]:
         (kind,) = _i(wire, offset)
         offset += 4
         if kind == 1:
-            value = arm = new(OnEnumRed)
+            value = arm = next(_new_OnEnumRed)
             (arm.x,) = _i(wire, offset)
             offset += 4
         elif kind == 2:
-            value = arm_2 = new(OnEnum2)
+            value = arm_2 = next(_new_OnEnum2)
             (arm_2.x,) = _i(wire, offset)
             offset += 4
         elif kind == -1:
-            value = arm_3 = new(OnEnum0xFFFFFFFF)
+            value = arm_3 = next(_new_OnEnum0xFFFFFFFF)
             (arm_3.x,) = _q(wire, offset)
             offset += 8
         else:
-            value = arm_4 = new(OnEnumDefault)
+            value = arm_4 = next(_new_OnEnumDefault)
             arm_4.kind = _members_of_color[kind]
         return value, offset
     except FAULTS:
@@ -355,7 +373,7 @@ def read_on_alias(data: Buffer, offset: int) -> tuple[OnAlias, int]:
         (kind,) = _i(wire, offset)
         offset += 4
         if kind == 4:
-            value = arm = new(OnAliasBlue)
+            value = arm = next(_new_OnAliasBlue)
             (flag,) = _I(wire, offset)
             offset += 4
             if flag == 0:
@@ -386,7 +404,7 @@ def read_on_number(data: Buffer, offset: int) -> tuple[OnNumber, int]:
         (kind,) = _I(wire, offset)
         offset += 4
         if kind == 4:
-            value = arm = new(OnNumberBlue)
+            value = arm = next(_new_OnNumberBlue)
             arm.x, the_pad = _3s1s(wire, offset)
             offset += 4
             if the_pad > ZEROS:
@@ -412,10 +430,10 @@ def read_nested(data: Buffer, offset: int) -> tuple[Nested, int]:
         (kind,) = _i(wire, offset)
         offset += 4
         if kind == 0:
-            value = arm = new(Nested0)
+            value = arm = next(_new_Nested0)
             arm.inner, offset = read_on_int(wire, offset)
         elif kind == 1:
-            value = arm_2 = new(Nested1)
+            value = arm_2 = next(_new_Nested1)
             (count,) = _I(wire, offset)
             offset += 4
             arm_2.many, offset = _read_each_on_enum(wire, offset, count)

@@ -8,7 +8,7 @@ from struct import Struct
 
 from golden.syn_arguments.types import SHAPES, AddArgs, MixedArgs, NamedArgs, Node
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, new, record_unpacker, whole
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, instances, new, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ _i_all = Struct(">i").unpack
 _2i_all = Struct(">2i").unpack
 _iI_all = Struct(">iI").unpack
 _i_s_4sI_16, _i_s_4sI_16_long = record_unpacker("i", "4sI", 16)
+_new_Node = instances(Node)
+_new_AddArgs = instances(AddArgs)
+_new_NamedArgs = instances(NamedArgs)
+_new_MixedArgs = instances(MixedArgs)
 
 
 def _read_each_node(wire: bytes, offset: int, count: int) -> tuple[list[Node], int]:
@@ -38,7 +42,7 @@ def decode_node(data: Buffer) -> Node:
     """struct node that fills the buffer."""
     value: Node
     try:
-        value = new(Node)
+        value = next(_new_Node)
         (value.value,) = _i_all(data)
         return value
     except FAULTS:
@@ -52,7 +56,7 @@ def read_node(data: Buffer, offset: int) -> tuple[Node, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Node)
+        value = next(_new_Node)
         (value.value,) = _i(wire, offset)
         offset += 4
         return value, offset
@@ -64,7 +68,7 @@ def decode_add_args(data: Buffer) -> AddArgs:
     """arguments ADD_args that fills the buffer."""
     value: AddArgs
     try:
-        value = new(AddArgs)
+        value = next(_new_AddArgs)
         value.arg1, value.arg2 = _2i_all(data)
         return value
     except FAULTS:
@@ -78,7 +82,7 @@ def read_add_args(data: Buffer, offset: int) -> tuple[AddArgs, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(AddArgs)
+        value = next(_new_AddArgs)
         value.arg1, value.arg2 = _2i(wire, offset)
         offset += 8
         return value, offset
@@ -90,7 +94,7 @@ def decode_named_args(data: Buffer) -> NamedArgs:
     """arguments NAMED_args that fills the buffer."""
     value: NamedArgs
     try:
-        value = new(NamedArgs)
+        value = next(_new_NamedArgs)
         value.left, value.right = _iI_all(data)
         return value
     except FAULTS:
@@ -104,7 +108,7 @@ def read_named_args(data: Buffer, offset: int) -> tuple[NamedArgs, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(NamedArgs)
+        value = next(_new_NamedArgs)
         value.left, value.right = _iI(wire, offset)
         offset += 8
         return value, offset
@@ -122,13 +126,13 @@ def read_mixed_args(data: Buffer, offset: int) -> tuple[MixedArgs, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(MixedArgs)
+        value = next(_new_MixedArgs)
         (flag,) = _I(wire, offset)
         offset += 4
         if flag == 0:
             value.first = None
         elif flag == 1:
-            value.first = the_first = new(Node)
+            value.first = the_first = next(_new_Node)
             (the_first.value,) = _i(wire, offset)
             offset += 4
         else:
@@ -138,8 +142,8 @@ def read_mixed_args(data: Buffer, offset: int) -> tuple[MixedArgs, int]:
         value.arg2, length, raw, pad, value.data, count = unpack(wire, offset)
         if length != low:
             value.arg2, length, raw, pad, value.data, count = _i_s_4sI_16_long(wire, offset)
-            extent = 16 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 16 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.text = raw.decode()
         offset += extent

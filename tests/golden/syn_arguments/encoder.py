@@ -20,7 +20,7 @@ _i_s_4sI_16, _i_s_4sI_16_long = record_packer("i", "4sI", 16)
 def _encode_each_node(values: list[Node]) -> bytes:
     parts = []
     for value in values:
-        if type(value) is not Node:
+        if value.__class__ is not Node:
             raise Irregular
         parts.append(_i(value.value))
     return b"".join(parts)
@@ -29,7 +29,7 @@ def _encode_each_node(values: list[Node]) -> bytes:
 def encode_node(value: Node) -> bytes:
     """struct node."""
     try:
-        if type(value) is not Node:
+        if value.__class__ is not Node:
             raise Irregular
         return _i(value.value)
     except FAULTS:
@@ -39,7 +39,7 @@ def encode_node(value: Node) -> bytes:
 def encode_add_args(value: AddArgs) -> bytes:
     """arguments ADD_args."""
     try:
-        if type(value) is not AddArgs:
+        if value.__class__ is not AddArgs:
             raise Irregular
         return _2i(value.arg1, value.arg2)
     except FAULTS:
@@ -49,7 +49,7 @@ def encode_add_args(value: AddArgs) -> bytes:
 def encode_named_args(value: NamedArgs) -> bytes:
     """arguments NAMED_args."""
     try:
-        if type(value) is not NamedArgs:
+        if value.__class__ is not NamedArgs:
             raise Irregular
         return _iI(value.left, value.right)
     except FAULTS:
@@ -63,13 +63,13 @@ def encode_mixed_args(value: MixedArgs) -> bytes:
             first_part = ABSENT
         else:
             the_first = value.first
-            if type(the_first) is not Node:
+            if the_first.__class__ is not Node:
                 raise Irregular
             first_part = _Ii(1, the_first.value)
         text = value.text.encode()
         size = len(text)
         if (
-            type(value) is not MixedArgs
+            value.__class__ is not MixedArgs
             or 0 in text
             or len(value.data) != 4
             or type(value.nodes) is not list

@@ -8,7 +8,7 @@ from struct import Struct, unpack_from
 
 from golden.syn_declarations.types import SHAPES, Element, Forms
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, new, record_unpacker, whole
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, instances, new, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ _i_all = Struct(">i").unpack
 _16s_s_16, _16s_s_16_long = record_unpacker("16s", "", 16)
 _s, _s_long = record_unpacker("", "", 4294967295)
 _s_16, _s_16_long = record_unpacker("", "", 16)
+_new_Element = instances(Element)
+_new_Forms = instances(Forms)
 
 
 def _read_each_element(wire: bytes, offset: int, count: int) -> tuple[list[Element], int]:
@@ -37,7 +39,7 @@ def decode_element(data: Buffer) -> Element:
     """struct element that fills the buffer."""
     value: Element
     try:
-        value = new(Element)
+        value = next(_new_Element)
         (value.value,) = _i_all(data)
         return value
     except FAULTS:
@@ -51,7 +53,7 @@ def read_element(data: Buffer, offset: int) -> tuple[Element, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Element)
+        value = next(_new_Element)
         (value.value,) = _i(wire, offset)
         offset += 4
         return value, offset
@@ -69,7 +71,7 @@ def read_forms(data: Buffer, offset: int) -> tuple[Forms, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Forms)
+        value = next(_new_Forms)
         (value.plain,) = _i(wire, offset)
         offset += 4
         if len(wire) - offset < 12:
@@ -111,7 +113,7 @@ def read_forms(data: Buffer, offset: int) -> tuple[Forms, int]:
             offset += 4
         else:
             raise Irregular
-        value.of_a_name = of_a_name = new(Element)
+        value.of_a_name = of_a_name = next(_new_Element)
         of_a_name.value, count_4 = _iI(wire, offset)
         offset += 8
         if count_4 > 4:
@@ -122,7 +124,7 @@ def read_forms(data: Buffer, offset: int) -> tuple[Forms, int]:
         if flag_2 == 0:
             value.perhaps = None
         elif flag_2 == 1:
-            value.perhaps = perhaps = new(Element)
+            value.perhaps = perhaps = next(_new_Element)
             (perhaps.value,) = _i(wire, offset)
             offset += 4
         else:
@@ -132,8 +134,8 @@ def read_forms(data: Buffer, offset: int) -> tuple[Forms, int]:
         value.exact, length, raw, pad = unpack(wire, offset)
         if length != low:
             value.exact, length, raw, pad = _16s_s_16_long(wire, offset)
-            extent = 20 + length + len(pad)
-        if pad > ZEROS:
+            extent = 20 + length + -length % 4
+        if pad and pad != ZEROS:
             raise Irregular
         value.at_most = raw
         offset += extent
@@ -142,8 +144,8 @@ def read_forms(data: Buffer, offset: int) -> tuple[Forms, int]:
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if pad and pad != ZEROS:
             raise Irregular
         value.any = raw
         offset += extent
@@ -152,8 +154,8 @@ def read_forms(data: Buffer, offset: int) -> tuple[Forms, int]:
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_16_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.text = raw.decode()
         offset += extent
@@ -162,8 +164,8 @@ def read_forms(data: Buffer, offset: int) -> tuple[Forms, int]:
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.any_text = raw.decode()
         offset += extent

@@ -22,7 +22,7 @@ _s_16, _s_16_long = record_packer("", "", 16)
 def _encode_each_element(values: list[Element]) -> bytes:
     parts = []
     for value in values:
-        if type(value) is not Element:
+        if value.__class__ is not Element:
             raise Irregular
         parts.append(_i(value.value))
     return b"".join(parts)
@@ -31,7 +31,7 @@ def _encode_each_element(values: list[Element]) -> bytes:
 def encode_element(value: Element) -> bytes:
     """struct element."""
     try:
-        if type(value) is not Element:
+        if value.__class__ is not Element:
             raise Irregular
         return _i(value.value)
     except FAULTS:
@@ -50,7 +50,7 @@ def encode_forms(value: Forms) -> bytes:
             perhaps_part = ABSENT
         else:
             perhaps = value.perhaps
-            if type(perhaps) is not Element:
+            if perhaps.__class__ is not Element:
                 raise Irregular
             perhaps_part = _Ii(1, perhaps.value)
         size = len(value.at_most)
@@ -60,7 +60,7 @@ def encode_forms(value: Forms) -> bytes:
         text_2 = value.any_text.encode()
         size_4 = len(text_2)
         if (
-            type(value) is not Forms
+            value.__class__ is not Forms
             or type(value.fixed) is not list
             or len(value.fixed) != 3
             or type(value.fixed_by_name) is not list
@@ -70,7 +70,7 @@ def encode_forms(value: Forms) -> bytes:
             or type(value.up_to_by_name) is not list
             or len(value.up_to_by_name) > 4
             or type(value.unbounded) is not list
-            or type(of_a_name) is not Element
+            or of_a_name.__class__ is not Element
             or type(value.some) is not list
             or len(value.some) > 4
             or len(value.exact) != 16

@@ -7,7 +7,7 @@ from struct import Struct
 
 from golden.syn_enums.types import SHAPES, All, Counted, Given, Trailing
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, members, new
+from rpcgen.runtime.xdr import FAULTS, instances, members
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ _i = Struct(">i").unpack_from
 _3i = Struct(">3i").unpack_from
 _i_all = Struct(">i").unpack
 _3i_all = Struct(">3i").unpack
+_new_All = instances(All)
 _members_of_counted = members(Counted)
 _members_of_given = members(Given)
 _members_of_trailing = members(Trailing)
@@ -107,7 +108,7 @@ def decode_all(data: Buffer) -> All:
     """struct all that fills the buffer."""
     value: All
     try:
-        value = new(All)
+        value = next(_new_All)
         a, b, c = _3i_all(data)
         value.a = _members_of_counted[a]
         value.b = _members_of_given[b]
@@ -124,7 +125,7 @@ def read_all(data: Buffer, offset: int) -> tuple[All, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(All)
+        value = next(_new_All)
         a, b, c = _3i(wire, offset)
         offset += 12
         value.a = _members_of_counted[a]

@@ -47,7 +47,7 @@ def encode_all(value: All) -> bytes:
     """struct all."""
     try:
         if (
-            type(value) is not All
+            value.__class__ is not All
             or type(value.a) is not Counted
             or type(value.b) is not Given
             or type(value.c) is not Trailing

@@ -18,7 +18,7 @@ from golden.syn_inline.types import (
     StepsItem,
 )
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, Irregular, members, new, whole
+from rpcgen.runtime.xdr import FAULTS, Irregular, instances, members, new, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +31,12 @@ _3iI = Struct(">3iI").unpack_from
 _I = Struct(">I").unpack_from
 _i_all = Struct(">i").unpack
 _2i_all = Struct(">2i").unpack
+_new_OuterPlaceInner = instances(OuterPlaceInner)
+_new_OuterPlace = instances(OuterPlace)
+_new_OuterMaybeTrue = instances(OuterMaybeTrue)
+_new_OuterMaybeFalse = instances(OuterMaybeFalse)
+_new_Outer = instances(Outer)
+_new_StepsItem = instances(StepsItem)
 _members_of_outer_color = members(OuterColor)
 _members_of_direction = members(Direction)
 
@@ -44,11 +50,11 @@ def _read_each_outer_maybe(wire: bytes, offset: int, count: int) -> tuple[list[O
         (kind,) = _i(wire, offset)
         offset += 4
         if kind == 1:
-            value = arm = new(OuterMaybeTrue)
+            value = arm = next(_new_OuterMaybeTrue)
             (arm.value,) = _i(wire, offset)
             offset += 4
         elif kind == 0:
-            value = new(OuterMaybeFalse)
+            value = next(_new_OuterMaybeFalse)
         else:
             raise Irregular
         values.append(value)
@@ -97,7 +103,7 @@ def decode_outer_place_inner(data: Buffer) -> OuterPlaceInner:
     """struct outer_place_inner that fills the buffer."""
     value: OuterPlaceInner
     try:
-        value = new(OuterPlaceInner)
+        value = next(_new_OuterPlaceInner)
         (value.deep,) = _i_all(data)
         return value
     except FAULTS:
@@ -111,7 +117,7 @@ def read_outer_place_inner(data: Buffer, offset: int) -> tuple[OuterPlaceInner, 
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(OuterPlaceInner)
+        value = next(_new_OuterPlaceInner)
         (value.deep,) = _i(wire, offset)
         offset += 4
         return value, offset
@@ -123,8 +129,8 @@ def decode_outer_place(data: Buffer) -> OuterPlace:
     """struct outer_place that fills the buffer."""
     value: OuterPlace
     try:
-        value = new(OuterPlace)
-        value.inner = inner = new(OuterPlaceInner)
+        value = next(_new_OuterPlace)
+        value.inner = inner = next(_new_OuterPlaceInner)
         value.x, inner.deep = _2i_all(data)
         return value
     except FAULTS:
@@ -138,8 +144,8 @@ def read_outer_place(data: Buffer, offset: int) -> tuple[OuterPlace, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(OuterPlace)
-        value.inner = inner = new(OuterPlaceInner)
+        value = next(_new_OuterPlace)
+        value.inner = inner = next(_new_OuterPlaceInner)
         value.x, inner.deep = _2i(wire, offset)
         offset += 8
         return value, offset
@@ -161,11 +167,11 @@ def read_outer_maybe(data: Buffer, offset: int) -> tuple[OuterMaybe, int]:
         (kind,) = _i(wire, offset)
         offset += 4
         if kind == 1:
-            value = arm = new(OuterMaybeTrue)
+            value = arm = next(_new_OuterMaybeTrue)
             (arm.value,) = _i(wire, offset)
             offset += 4
         elif kind == 0:
-            value = new(OuterMaybeFalse)
+            value = next(_new_OuterMaybeFalse)
         else:
             raise Irregular
         return value, offset
@@ -183,9 +189,9 @@ def read_outer(data: Buffer, offset: int) -> tuple[Outer, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Outer)
-        value.place = place = new(OuterPlace)
-        place.inner = inner = new(OuterPlaceInner)
+        value = next(_new_Outer)
+        value.place = place = next(_new_OuterPlace)
+        place.inner = inner = next(_new_OuterPlaceInner)
         color, place.x, inner.deep, count = _3iI(wire, offset)
         offset += 16
         value.color = _members_of_outer_color[color]
@@ -228,7 +234,7 @@ def decode_steps_item(data: Buffer) -> StepsItem:
     """struct steps_item that fills the buffer."""
     value: StepsItem
     try:
-        value = new(StepsItem)
+        value = next(_new_StepsItem)
         (way,) = _i_all(data)
         value.way = _members_of_direction[way]
         return value
@@ -243,7 +249,7 @@ def read_steps_item(data: Buffer, offset: int) -> tuple[StepsItem, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(StepsItem)
+        value = next(_new_StepsItem)
         (way,) = _i(wire, offset)
         offset += 4
         value.way = _members_of_direction[way]

@@ -50,7 +50,7 @@ def _encode_each_outer_maybe(values: list[OuterMaybe]) -> bytes:
 def _encode_each_steps_item(values: list[StepsItem]) -> bytes:
     parts = []
     for value in values:
-        if type(value) is not StepsItem or type(value.way) is not Direction:
+        if value.__class__ is not StepsItem or type(value.way) is not Direction:
             raise Irregular
         parts.append(_i(value.way))
     return b"".join(parts)
@@ -69,7 +69,7 @@ def encode_outer_color(value: OuterColor) -> bytes:
 def encode_outer_place_inner(value: OuterPlaceInner) -> bytes:
     """struct outer_place_inner."""
     try:
-        if type(value) is not OuterPlaceInner:
+        if value.__class__ is not OuterPlaceInner:
             raise Irregular
         return _i(value.deep)
     except FAULTS:
@@ -80,7 +80,7 @@ def encode_outer_place(value: OuterPlace) -> bytes:
     """struct outer_place."""
     try:
         inner = value.inner
-        if type(value) is not OuterPlace or type(inner) is not OuterPlaceInner:
+        if value.__class__ is not OuterPlace or inner.__class__ is not OuterPlaceInner:
             raise Irregular
         return _2i(value.x, inner.deep)
     except FAULTS:
@@ -107,10 +107,10 @@ def encode_outer(value: Outer) -> bytes:
         place = value.place
         inner = place.inner
         if (
-            type(value) is not Outer
+            value.__class__ is not Outer
             or type(value.color) is not OuterColor
-            or type(place) is not OuterPlace
-            or type(inner) is not OuterPlaceInner
+            or place.__class__ is not OuterPlace
+            or inner.__class__ is not OuterPlaceInner
             or type(value.maybe) is not list
             or len(value.maybe) > 2
         ):
@@ -135,7 +135,7 @@ def encode_direction(value: Direction) -> bytes:
 def encode_steps_item(value: StepsItem) -> bytes:
     """struct steps_item."""
     try:
-        if type(value) is not StepsItem or type(value.way) is not Direction:
+        if value.__class__ is not StepsItem or type(value.way) is not Direction:
             raise Irregular
         return _i(value.way)
     except FAULTS:

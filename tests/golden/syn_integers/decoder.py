@@ -7,7 +7,7 @@ from struct import Struct
 
 from golden.syn_integers.types import SHAPES, Integers
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, Irregular, new
+from rpcgen.runtime.xdr import FAULTS, Irregular, instances
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 _i2IqQqQiIiIiIiIiI = Struct(">i2IqQqQiIiIiIiIiI").unpack_from
 _i2IqQqQiIiIiIiIiI_all = Struct(">i2IqQqQiIiIiIiIiI").unpack
+_new_Integers = instances(Integers)
 
 
 def decode_integers(data: Buffer) -> Integers:
     """struct integers that fills the buffer."""
     value: Integers
     try:
-        value = new(Integers)
+        value = next(_new_Integers)
         (
             value.a,
             value.b,
@@ -62,7 +63,7 @@ def read_integers(data: Buffer, offset: int) -> tuple[Integers, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Integers)
+        value = next(_new_Integers)
         (
             value.a,
             value.b,

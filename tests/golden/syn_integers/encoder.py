@@ -16,7 +16,7 @@ def encode_integers(value: Integers) -> bytes:
     """struct integers."""
     try:
         if (
-            type(value) is not Integers
+            value.__class__ is not Integers
             or not -32768 <= value.l <= 32767
             or not -32768 <= value.n <= 32767
             or not -128 <= value.p <= 127

@@ -21,7 +21,7 @@ def encode_entry_item(value: EntryItem) -> bytes:
         parts: list[bytes] = []
         while True:
             link = value.next
-            if type(value) is not EntryItem:
+            if value.__class__ is not EntryItem:
                 raise Irregular
             parts.append(_iI(value.value, link is not None))
             if link is None:

@@ -7,7 +7,7 @@ from struct import Struct
 
 from golden.syn_program.types import SHAPES, Point
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, new
+from rpcgen.runtime.xdr import FAULTS, instances
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 _2i = Struct(">2i").unpack_from
 _2i_all = Struct(">2i").unpack
+_new_Point = instances(Point)
 
 
 def decode_point(data: Buffer) -> Point:
     """struct point that fills the buffer."""
     value: Point
     try:
-        value = new(Point)
+        value = next(_new_Point)
         value.x, value.y = _2i_all(data)
         return value
     except FAULTS:
@@ -35,7 +36,7 @@ def read_point(data: Buffer, offset: int) -> tuple[Point, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Point)
+        value = next(_new_Point)
         value.x, value.y = _2i(wire, offset)
         offset += 8
         return value, offset

@@ -15,7 +15,7 @@ _2i = Struct(">2i").pack
 def encode_point(value: Point) -> bytes:
     """struct point."""
     try:
-        if type(value) is not Point:
+        if value.__class__ is not Point:
             raise Irregular
         return _2i(value.x, value.y)
     except FAULTS:

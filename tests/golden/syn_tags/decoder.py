@@ -7,7 +7,7 @@ from struct import Struct
 
 from golden.syn_tags.types import SHAPES, Color, Point, Scene, ShapeRed
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, Irregular, members, new, whole
+from rpcgen.runtime.xdr import FAULTS, Irregular, instances, members, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ _i = Struct(">i").unpack_from
 _I = Struct(">I").unpack_from
 _2i_all = Struct(">2i").unpack
 _i_all = Struct(">i").unpack
+_new_Point = instances(Point)
+_new_ShapeRed = instances(ShapeRed)
+_new_Scene = instances(Scene)
 _members_of_color = members(Color)
 
 
@@ -31,8 +34,8 @@ def _read_each_shape(wire: bytes, offset: int, count: int) -> tuple[list[Shape],
         (kind,) = _i(wire, offset)
         offset += 4
         if kind == 0:
-            value = arm = new(ShapeRed)
-            arm.center = center = new(Point)
+            value = arm = next(_new_ShapeRed)
+            arm.center = center = next(_new_Point)
             center.x, center.y = _2i(wire, offset)
             offset += 8
         else:
@@ -45,7 +48,7 @@ def decode_point(data: Buffer) -> Point:
     """struct point that fills the buffer."""
     value: Point
     try:
-        value = new(Point)
+        value = next(_new_Point)
         value.x, value.y = _2i_all(data)
         return value
     except FAULTS:
@@ -59,7 +62,7 @@ def read_point(data: Buffer, offset: int) -> tuple[Point, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Point)
+        value = next(_new_Point)
         value.x, value.y = _2i(wire, offset)
         offset += 8
         return value, offset
@@ -108,8 +111,8 @@ def read_shape(data: Buffer, offset: int) -> tuple[Shape, int]:
         (kind,) = _i(wire, offset)
         offset += 4
         if kind == 0:
-            value = arm = new(ShapeRed)
-            arm.center = center = new(Point)
+            value = arm = next(_new_ShapeRed)
+            arm.center = center = next(_new_Point)
             center.x, center.y = _2i(wire, offset)
             offset += 8
         else:
@@ -129,7 +132,7 @@ def read_scene(data: Buffer, offset: int) -> tuple[Scene, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(Scene)
+        value = next(_new_Scene)
         (count,) = _I(wire, offset)
         offset += 4
         value.shapes, offset = _read_each_shape(wire, offset, count)
@@ -138,7 +141,7 @@ def read_scene(data: Buffer, offset: int) -> tuple[Scene, int]:
         if flag == 0:
             value.origin = None
         elif flag == 1:
-            value.origin = origin = new(Point)
+            value.origin = origin = next(_new_Point)
             origin.x, origin.y = _2i(wire, offset)
             offset += 8
         else:

@@ -29,7 +29,7 @@ def _encode_each_shape(values: list[Shape]) -> bytes:
         cls = type(arm)
         if cls is ShapeRed:
             center = arm.center
-            if type(center) is not Point:
+            if center.__class__ is not Point:
                 raise Irregular
             parts.append(_3xB2i(0, center.x, center.y))
         else:
@@ -40,7 +40,7 @@ def _encode_each_shape(values: list[Shape]) -> bytes:
 def encode_point(value: Point) -> bytes:
     """struct point."""
     try:
-        if type(value) is not Point:
+        if value.__class__ is not Point:
             raise Irregular
         return _2i(value.x, value.y)
     except FAULTS:
@@ -64,7 +64,7 @@ def encode_shape(value: Shape) -> bytes:
         cls = type(arm)
         if cls is ShapeRed:
             center = arm.center
-            if type(center) is not Point:
+            if center.__class__ is not Point:
                 raise Irregular
             return _3xB2i(0, center.x, center.y)
         raise Irregular
@@ -79,10 +79,10 @@ def encode_scene(value: Scene) -> bytes:
             origin_part = ABSENT
         else:
             origin = value.origin
-            if type(origin) is not Point:
+            if origin.__class__ is not Point:
                 raise Irregular
             origin_part = _I2i(1, origin.x, origin.y)
-        if type(value) is not Scene or type(value.shapes) is not list:
+        if value.__class__ is not Scene or type(value.shapes) is not list:
             raise Irregular
         return b"".join((_I(len(value.shapes)), _encode_each_shape(value.shapes), origin_part))
     except FAULTS:

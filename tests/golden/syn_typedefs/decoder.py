@@ -7,7 +7,7 @@ from struct import Struct, unpack_from
 
 from golden.syn_typedefs.types import SHAPES, All
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, new, record_unpacker, whole
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, instances, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ _i_all = Struct(">i").unpack
 _20s_all = Struct(">20s").unpack
 _s_64, _s_64_long = record_unpacker("", "", 64)
 _20s_s_I_64, _20s_s_I_64_long = record_unpacker("20s", "I", 64)
+_new_All = instances(All)
 
 
 def decode_number(data: Buffer) -> int:
@@ -125,12 +126,11 @@ def decode_label(data: Buffer) -> str:
         length, raw, pad = unpack(wire, 0)
         if length != low:
             length, raw, pad = _s_64_long(wire, 0)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value = raw.decode()
-        offset = extent
-        if offset == len(wire):
+        if extent == len(wire):
             return value
     except FAULTS:
         pass
@@ -149,8 +149,8 @@ def read_label(data: Buffer, offset: int) -> tuple[str, int]:
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_64_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value = raw.decode()
         offset += extent
@@ -180,8 +180,8 @@ def read_perhaps_a_label(data: Buffer, offset: int) -> tuple[str | None, int]:
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_64_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             value = raw.decode()
             offset += extent
@@ -202,7 +202,7 @@ def read_all(data: Buffer, offset: int) -> tuple[All, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(All)
+        value = next(_new_All)
         value.one, count = _iI(wire, offset)
         offset += 8
         if len(wire) - offset < count * 4:
@@ -218,8 +218,8 @@ def read_all(data: Buffer, offset: int) -> tuple[All, int]:
         value.hash, length, raw, pad, flag = unpack(wire, offset)
         if length != low:
             value.hash, length, raw, pad, flag = _20s_s_I_64_long(wire, offset)
-            extent = 28 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 28 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.text = raw.decode()
         offset += extent
@@ -231,8 +231,8 @@ def read_all(data: Buffer, offset: int) -> tuple[All, int]:
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_64_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             value.more = raw.decode()
             offset += extent

@@ -99,7 +99,7 @@ def encode_all(value: All) -> bytes:
                 raise Irregular
             more_part = (_I_s_64[size_2] if size_2 < SHORT else _I_s_64_long)(1, text_2)
         if (
-            type(value) is not All
+            value.__class__ is not All
             or type(value.some) is not list
             or type(value.two) is not list
             or len(value.two) != 2

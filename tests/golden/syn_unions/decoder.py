@@ -16,7 +16,7 @@ from golden.syn_unions.types import (
     Kind,
 )
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, members, new, record_unpacker, whole
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, instances, members, record_unpacker, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +28,12 @@ _I = Struct(">I").unpack_from
 _i_all = Struct(">i").unpack
 _s, _s_long = record_unpacker("", "", 4294967295)
 _s_8, _s_8_long = record_unpacker("", "", 8)
+_new_ByKindNumber = instances(ByKindNumber)
+_new_ByKindText = instances(ByKindText)
+_new_ByKindNothing = instances(ByKindNothing)
+_new_ByNumber0 = instances(ByNumber0)
+_new_ByNumber0x10 = instances(ByNumber0x10)
+_new_ByNumberDefault = instances(ByNumberDefault)
 _members_of_kind = members(Kind)
 
 
@@ -72,23 +78,23 @@ def read_by_kind(data: Buffer, offset: int) -> tuple[ByKind, int]:
         (kind,) = _i(wire, offset)
         offset += 4
         if kind == 1:
-            value = arm = new(ByKindNumber)
+            value = arm = next(_new_ByKindNumber)
             (arm.number,) = _i(wire, offset)
             offset += 4
         elif kind == 2:
-            value = arm_2 = new(ByKindText)
+            value = arm_2 = next(_new_ByKindText)
             low = wire[offset + 3]
             unpack, extent = _s[low]
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             arm_2.text = raw.decode()
             offset += extent
         elif kind == 3:
-            value = new(ByKindNothing)
+            value = next(_new_ByKindNothing)
         else:
             raise Irregular
         return value, offset
@@ -110,20 +116,20 @@ def read_by_number(data: Buffer, offset: int) -> tuple[ByNumber, int]:
         (kind,) = _i(wire, offset)
         offset += 4
         if kind in (0, -1):
-            value = arm = new(ByNumber0)
+            value = arm = next(_new_ByNumber0)
             arm.which = kind
             low = wire[offset + 3]
             unpack, extent = _s_8[low]
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_8_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if pad and pad != ZEROS:
                 raise Irregular
             arm.data = raw
             offset += extent
         elif kind in (16, 17, 32):
-            value = arm_2 = new(ByNumber0x10)
+            value = arm_2 = next(_new_ByNumber0x10)
             arm_2.which = kind
             (flag,) = _I(wire, offset)
             offset += 4
@@ -134,7 +140,7 @@ def read_by_number(data: Buffer, offset: int) -> tuple[ByNumber, int]:
             else:
                 raise Irregular
         else:
-            value = arm_3 = new(ByNumberDefault)
+            value = arm_3 = next(_new_ByNumberDefault)
             arm_3.which = kind
         return value, offset
     except FAULTS:

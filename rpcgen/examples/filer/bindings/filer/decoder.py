@@ -20,7 +20,17 @@ from rpcgen.examples.filer.bindings.filer.types import (
     UploadArgs,
 )
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import BOOLS, FAULTS, ZEROS, Irregular, members, new, record_unpacker, whole
+from rpcgen.runtime.xdr import (
+    BOOLS,
+    FAULTS,
+    ZEROS,
+    Irregular,
+    instances,
+    members,
+    new,
+    record_unpacker,
+    whole,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +47,14 @@ _i_all = Struct(">i").unpack
 _s_1024, _s_1024_long = record_unpacker("", "", 1024)
 _s_i_1024, _s_i_1024_long = record_unpacker("", "i", 1024)
 _s_I_1024, _s_I_1024_long = record_unpacker("", "I", 1024)
+_new_FilerDetailsFilerFile = instances(FilerDetailsFilerFile)
+_new_FilerDetailsFilerFolder = instances(FilerDetailsFilerFolder)
+_new_FilerDetailsFilerLink = instances(FilerDetailsFilerLink)
+_new_FilerEntry = instances(FilerEntry)
+_new_FilerChange = instances(FilerChange)
+_new_StatArgs = instances(StatArgs)
+_new_RenameArgs = instances(RenameArgs)
+_new_UploadArgs = instances(UploadArgs)
 _members_of_filer_error = members(FilerError)
 _members_of_filer_kind = members(FilerKind)
 
@@ -51,28 +69,28 @@ def _read_each_filer_entry(wire: bytes, offset: int, count: int) -> tuple[list[F
         length, raw, pad, kind = unpack(wire, offset)
         if length != low:
             length, raw, pad, kind = _s_i_1024_long(wire, offset)
-            extent = 8 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 8 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.path = raw.decode()
         offset += extent
         if kind == 1:
-            value.details = arm = new(FilerDetailsFilerFile)
+            value.details = arm = next(_new_FilerDetailsFilerFile)
             (arm.size,) = _Q(wire, offset)
             offset += 8
         elif kind == 2:
-            value.details = arm_2 = new(FilerDetailsFilerFolder)
+            value.details = arm_2 = next(_new_FilerDetailsFilerFolder)
             (arm_2.entries,) = _I(wire, offset)
             offset += 4
         elif kind == 3:
-            value.details = arm_3 = new(FilerDetailsFilerLink)
+            value.details = arm_3 = next(_new_FilerDetailsFilerLink)
             low = wire[offset + 3]
             unpack, extent = _s_1024[low]
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_1024_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             arm_3.target = raw.decode()
             offset += extent
@@ -106,8 +124,8 @@ def read_filer_path(data: Buffer, offset: int) -> tuple[str, int]:
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_1024_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value = raw.decode()
         offset += extent
@@ -230,22 +248,22 @@ def read_filer_details(data: Buffer, offset: int) -> tuple[FilerDetails, int]:
         (kind,) = _i(wire, offset)
         offset += 4
         if kind == 1:
-            value = arm = new(FilerDetailsFilerFile)
+            value = arm = next(_new_FilerDetailsFilerFile)
             (arm.size,) = _Q(wire, offset)
             offset += 8
         elif kind == 2:
-            value = arm_2 = new(FilerDetailsFilerFolder)
+            value = arm_2 = next(_new_FilerDetailsFilerFolder)
             (arm_2.entries,) = _I(wire, offset)
             offset += 4
         elif kind == 3:
-            value = arm_3 = new(FilerDetailsFilerLink)
+            value = arm_3 = next(_new_FilerDetailsFilerLink)
             low = wire[offset + 3]
             unpack, extent = _s_1024[low]
             length, raw, pad = unpack(wire, offset)
             if length != low:
                 length, raw, pad = _s_1024_long(wire, offset)
-                extent = 4 + length + len(pad)
-            if 0 in raw or pad > ZEROS:
+                extent = 4 + length + -length % 4
+            if 0 in raw or (pad and pad != ZEROS):
                 raise Irregular
             arm_3.target = raw.decode()
             offset += extent
@@ -266,14 +284,14 @@ def read_filer_entry(data: Buffer, offset: int) -> tuple[FilerEntry, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(FilerEntry)
+        value = next(_new_FilerEntry)
         low = wire[offset + 3]
         unpack, extent = _s_1024[low]
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_1024_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.path = raw.decode()
         offset += extent
@@ -302,14 +320,14 @@ def read_filer_change(data: Buffer, offset: int) -> tuple[FilerChange, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(FilerChange)
+        value = next(_new_FilerChange)
         low = wire[offset + 3]
         unpack, extent = _s_I_1024[low]
         length, raw, pad, flag = unpack(wire, offset)
         if length != low:
             length, raw, pad, flag = _s_I_1024_long(wire, offset)
-            extent = 8 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 8 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.path = raw.decode()
         offset += extent
@@ -334,14 +352,14 @@ def read_stat_args(data: Buffer, offset: int) -> tuple[StatArgs, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(StatArgs)
+        value = next(_new_StatArgs)
         low = wire[offset + 3]
         unpack, extent = _s_I_1024[low]
         length, raw, pad, digest = unpack(wire, offset)
         if length != low:
             length, raw, pad, digest = _s_I_1024_long(wire, offset)
-            extent = 8 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 8 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.path = raw.decode()
         offset += extent
@@ -361,14 +379,14 @@ def read_rename_args(data: Buffer, offset: int) -> tuple[RenameArgs, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(RenameArgs)
+        value = next(_new_RenameArgs)
         low = wire[offset + 3]
         unpack, extent = _s_1024[low]
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_1024_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.path = raw.decode()
         offset += extent
@@ -377,8 +395,8 @@ def read_rename_args(data: Buffer, offset: int) -> tuple[RenameArgs, int]:
         length, raw, pad = unpack(wire, offset)
         if length != low:
             length, raw, pad = _s_1024_long(wire, offset)
-            extent = 4 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.new_path = raw.decode()
         offset += extent
@@ -397,14 +415,14 @@ def read_upload_args(data: Buffer, offset: int) -> tuple[UploadArgs, int]:
     wire = data if type(data) is bytes else bytes(data)
     start = offset
     try:
-        value = new(UploadArgs)
+        value = next(_new_UploadArgs)
         low = wire[offset + 3]
         unpack, extent = _s_I_1024[low]
         length, raw, pad, overwrite = unpack(wire, offset)
         if length != low:
             length, raw, pad, overwrite = _s_I_1024_long(wire, offset)
-            extent = 8 + length + len(pad)
-        if 0 in raw or pad > ZEROS:
+            extent = 8 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
             raise Irregular
         value.path = raw.decode()
         offset += extent

@@ -51,7 +51,7 @@ def _encode_each_filer_entry(values: list[FilerEntry]) -> bytes:
             if len(value.digest) != 32:
                 raise Irregular
             digest_part = _I32s(1, value.digest)
-        if type(value) is not FilerEntry or 0 in text:
+        if value.__class__ is not FilerEntry or 0 in text:
             raise Irregular
         parts.append(
             b"".join(
@@ -149,7 +149,7 @@ def encode_filer_entry(value: FilerEntry) -> bytes:
             if len(value.digest) != 32:
                 raise Irregular
             digest_part = _I32s(1, value.digest)
-        if type(value) is not FilerEntry or 0 in text:
+        if value.__class__ is not FilerEntry or 0 in text:
             raise Irregular
         return b"".join(
             (
@@ -172,7 +172,7 @@ def encode_filer_change(value: FilerChange) -> bytes:
             entry_part = ABSENT
         else:
             entry_part = _I(1) + encode_filer_entry(value.entry)
-        if type(value) is not FilerChange or 0 in text:
+        if value.__class__ is not FilerChange or 0 in text:
             raise Irregular
         return (_s_1024[size] if size < SHORT else _s_1024_long)(text) + entry_part
     except FAULTS:
@@ -184,7 +184,7 @@ def encode_stat_args(value: StatArgs) -> bytes:
     try:
         text = value.path.encode()
         size = len(text)
-        if type(value) is not StatArgs or 0 in text or value.digest.__class__ is not bool:
+        if value.__class__ is not StatArgs or 0 in text or value.digest.__class__ is not bool:
             raise Irregular
         return (_s_I_1024[size] if size < SHORT else _s_I_1024_long)(text, value.digest)
     except FAULTS:
@@ -198,7 +198,7 @@ def encode_rename_args(value: RenameArgs) -> bytes:
         size = len(text)
         text_2 = value.new_path.encode()
         size_2 = len(text_2)
-        if type(value) is not RenameArgs or 0 in text or 0 in text_2:
+        if value.__class__ is not RenameArgs or 0 in text or 0 in text_2:
             raise Irregular
         return (_s_1024[size] if size < SHORT else _s_1024_long)(text) + (
             _s_1024[size_2] if size_2 < SHORT else _s_1024_long
@@ -212,7 +212,7 @@ def encode_upload_args(value: UploadArgs) -> bytes:
     try:
         text = value.path.encode()
         size = len(text)
-        if type(value) is not UploadArgs or 0 in text or value.overwrite.__class__ is not bool:
+        if value.__class__ is not UploadArgs or 0 in text or value.overwrite.__class__ is not bool:
             raise Irregular
         return (_s_I_1024[size] if size < SHORT else _s_I_1024_long)(text, value.overwrite)
     except FAULTS:
