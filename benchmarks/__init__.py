@@ -1,0 +1,1 @@
+"""What is measured, against what, with the scripts that do it; the numbers are in docs/performance.md."""
