@@ -148,6 +148,8 @@ def _plan(
     units: Sequence[_Unit], settings: Settings, diagnostics: Diagnostics, depfile: str
 ) -> Changes:
     _check_folders(units, diagnostics)
+    if depfile:
+        _check_depfile(depfile, units, diagnostics)
     for unit in units:
         unit.render(settings.rename, diagnostics)
     diagnostics.check()
@@ -157,6 +159,14 @@ def _plan(
     if depfile:
         changes.put(depfile, _dependencies(units, settings), guarded=False)
     return changes
+
+
+def _check_depfile(depfile: str, units: Sequence[_Unit], diagnostics: Diagnostics) -> None:
+    """An input in its place (``--depfile a.x b.x``) would be lost."""
+    if depfile.endswith(".x") or os.path.realpath(depfile) in {
+        os.path.realpath(path) for unit in units for path in unit.module.inputs
+    }:
+        diagnostics.error(SpecError(f"{depfile} is no place for dependencies: it is an input"))
 
 
 def _check_folders(units: Sequence[_Unit], diagnostics: Diagnostics) -> None:

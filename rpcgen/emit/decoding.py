@@ -233,7 +233,11 @@ class Decoding:
     def _enum(self, target: str, definition: Enum) -> Fixed:
         raw = self._local(target.rpartition(".")[2])
         table = self._members(definition)
-        value = f"{table}.get({raw}, {raw})" if definition.open else f"{table}[{raw}]"
+        value = (
+            f"{table}[{raw}] if {raw} in {table} else {raw}"
+            if definition.open
+            else f"{table}[{raw}]"
+        )
         return Fixed("i", 4, raw, [Statement(f"{target} = {value}")])
 
     def _characters(self, target: str, type_: CharArray) -> Iterable[Item]:
@@ -283,7 +287,7 @@ class Decoding:
 
     def _enum_numbers(self, target: str, definition: Enum, count: str) -> Iterable[Item]:
         table = self._members(definition)
-        value = f"{table}.get(one, one)" if definition.open else f"{table}[one]"
+        value = f"{table}[one] if one in {table} else one" if definition.open else f"{table}[one]"
         yield from self._bulk(target, "i", 4, count, f"[{value} for one in {{}}]")
 
     def _bulk(self, target: str, code: str, size: int, count: str, wanted: str) -> Iterable[Item]:
@@ -397,7 +401,11 @@ class Decoding:
                 return f"BOOLS[{raw}]"
             case Named(definition=Enum() as enum):
                 table = self._members(enum)
-                return f"{table}.get({raw}, {raw})" if enum.open else f"{table}[{raw}]"
+                return (
+                    f"{table}[{raw}] if {raw} in {table} else {raw}"
+                    if enum.open
+                    else f"{table}[{raw}]"
+                )
             case _:
                 return raw
 

@@ -100,6 +100,12 @@ def module_name(stem: str) -> str:
     return _free("_" + words if words[0].isdigit() else words, frozenset())
 
 
+def file_label(stem: str) -> str:
+    """How generated text calls the ``.x`` file: what could end a string or a line is a ``?`` there."""
+    plain = (char if char.isprintable() and char not in '"\\' else "?" for char in stem)
+    return "".join(plain) + ".x"
+
+
 def renamed(name: str, rename: Mapping[str, str], owner: str = "") -> str:
     """The spelling to use for a ``.x`` name: what ``[tool.rpcgen.rename]`` says, or itself.
 

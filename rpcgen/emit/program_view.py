@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from rpcgen.emit import names
 from rpcgen.emit.hints import Hints
 from rpcgen.emit.imports import ImportView, import_order
 from rpcgen.emit.naming import Naming
@@ -107,7 +108,7 @@ def program_view(module: Module, naming: Naming) -> ProgramsView:
     uses |= {"shapes"} if rows.codecs else set()
     own = ImportView(naming.package_of(module.stem), ["program as _program"])
     return ProgramsView(
-        file=f"{module.stem}.x",
+        file=names.file_label(module.stem),
         programs=programs,
         codecs=rows.codecs,
         program_imports=_sorted(*rows.imports(), *_needed("program", uses)),

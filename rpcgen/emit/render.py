@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from rpcgen.emit.naming import Naming
 from rpcgen.emit.program_view import program_view
 from rpcgen.emit.view import module_view
-from rpcgen.errors import Diagnostics
+from rpcgen.errors import Diagnostics, SpecError, SpecErrors
 from rpcgen.model.types import Module
 
 TYPE_FILES = ("__init__.py", "constants.py", "types.py", "encoder.py", "decoder.py")
@@ -39,6 +39,15 @@ def render_module(module: Module, *, package: str, rename: Mapping[str, str]) ->
     diagnostics = Diagnostics()
     naming.check(diagnostics)
     diagnostics.check()
+    try:
+        return _files(module, naming)
+    except RecursionError:
+        message = f"the types of {module.file} contain each other over too many levels"
+        hint = "the generator follows some hundred types that contain the next one"
+        raise SpecErrors([SpecError(message, hint=hint)]) from None
+
+
+def _files(module: Module, naming: Naming) -> dict[str, str]:
     view = module_view(module, naming)
     files = {name: _render(name, view) for name in TYPE_FILES}
     if module.programs:

@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from rpcgen.emit import names
 from rpcgen.emit.decode_steps import Decoder, EachDecoder
 from rpcgen.emit.decoding import Decoding
 from rpcgen.emit.encode_steps import EachEncoder, Encoder
@@ -161,7 +162,7 @@ def module_view(module: Module, naming: Naming) -> ModuleView:
     decoders = [decoding.decoder(one, _word(one)) for one in module.types]
     imports = _Imports(naming)
     return ModuleView(
-        file=f"{module.stem}.x",
+        file=names.file_label(module.stem),
         doc=module.doc,
         package=naming.package_of(module.stem),
         constants=_constants(module, naming),
@@ -264,7 +265,7 @@ class _Definitions:
     def enum(self, definition: Enum) -> EnumView:
         return EnumView(
             self._naming.type(definition),
-            _doc(definition, f"enum {definition.name} ({definition.module}.x)."),
+            _doc(definition, f"enum {definition.name} ({names.file_label(definition.module)})."),
             [self._member(definition, one) for one in definition.members],
         )
 
@@ -288,9 +289,9 @@ class _Definitions:
                 return []
 
     def _struct(self, definition: Struct) -> ClassView:
-        head = f"struct {definition.name} ({definition.module}.x)."
+        head = f"struct {definition.name} ({names.file_label(definition.module)})."
         if definition.implicit:
-            head = f"The arguments {definition.name} ({definition.module}.x)."
+            head = f"The arguments {definition.name} ({names.file_label(definition.module)})."
         fields = [self._field(definition, one) for one in definition.fields]
         return ClassView(self._naming.type(definition), _doc(definition, head), fields)
 
@@ -312,7 +313,7 @@ class _Definitions:
             hint = self._hints.of(union.discriminant.type)
             fields.insert(0, FieldView(discriminant, hint, union.discriminant.spelling, []))
         cases = ", ".join(label.spelling for label in arm.labels)
-        head = f"union {union.name}, {'case ' + cases if cases else 'default'} ({union.module}.x)."
+        head = f"union {union.name}, {'case ' + cases if cases else 'default'} ({names.file_label(union.module)})."
         doc = f"{head}\n\n{arm.doc}" if arm.doc else head
         return ClassView(self._naming.arm(union, arm), doc, fields, constant)
 
@@ -337,13 +338,15 @@ class _Definitions:
 
     def _sum(self, union: Union) -> AliasView:
         arms = [self._naming.arm(union, arm) for arm in union.arms]
-        lines = comment(f"union {union.name} ({union.module}.x).\n\n{union.doc}".strip())
+        lines = comment(
+            f"union {union.name} ({names.file_label(union.module)}).\n\n{union.doc}".strip()
+        )
         return AliasView(self._naming.type(union), " | ".join(arms), lines)
 
     def _alias(self, definition: Alias) -> AliasView:
         hint = self._hints.of(definition.target)
         value = hint if hint in {"int", "bool", "float", "bytes", "str"} else f'"{hint}"'
-        head = f"typedef {definition.spelling} ({definition.module}.x)."
+        head = f"typedef {definition.spelling} ({names.file_label(definition.module)})."
         lines = comment(f"{head}\n\n{definition.doc}".strip())
         return AliasView(self._naming.type(definition), value, lines)
 

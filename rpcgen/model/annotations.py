@@ -18,6 +18,7 @@ from rpcgen.model.types import Access, Annotations
 from rpcgen.syntax.tree import Name, Remarks
 
 _LINE = re.compile(r"\s*@(?P<key>\w+)\s*(?::\s*(?P<value>.*))?")
+_BEGINNING = re.compile(r"\s*@(?P<key>\w+)")
 _ACCESS = re.compile(r"\w+:\w+(?::[\w!|]*(?::\w+:!?\w+)?)?")
 
 Found = Mapping[str, Any]
@@ -42,6 +43,7 @@ def split(
     An unknown key is a warning where annotations are expected, and prose where none are; a known
     key in the wrong place is a warning.
     """
+    _warn_of_mistakes(remarks, diagnostics)
     pairs = []
     for pair in _pairs(remarks):
         if pair.key in keys:
@@ -91,6 +93,20 @@ def _pairs(remarks: Remarks) -> Iterator[Pair]:
             at = line.place(match.start("key") - 1, len(key) + 1)
             yield Pair(
                 key, value, at, line.place(match.start("value"), len(value)) if value else at
+            )
+
+
+def _warn_of_mistakes(remarks: Remarks, diagnostics: Diagnostics) -> None:
+    """A line that begins like a known annotation and is none would be prose, and silently so."""
+    for line in (
+        line for comment in remarks.before if "@" in comment.text for line in prose.lines(comment)
+    ):
+        match = _BEGINNING.match(line.text)
+        if match and match["key"] in ENUM_KEYS | PROCEDURE_KEYS and not _LINE.fullmatch(line.text):
+            diagnostics.warn(
+                f"'@{match['key']}' is prose here: an annotation has a line of its own",
+                line.place(match.start("key") - 1, len(match["key"]) + 1),
+                hint=f"write '@{match['key']}', or '@{match['key']}: value', and nothing else",
             )
 
 

@@ -46,7 +46,7 @@ def walk_read(
     if depth > MAX_DEPTH:
         raise XdrDecodeError(f"nested deeper than {MAX_DEPTH}", offset)
     try:
-        return _Reader(shapes, bytes(data)).read(shape, offset, depth)
+        return _Reader(shapes, bytes(memoryview(data))).read(shape, offset, depth)
     except RecursionError:
         raise XdrDecodeError("nested too deep for the stack that is left", offset) from None
 

@@ -8,6 +8,7 @@ generated code is written.
 
 from __future__ import annotations
 
+from operator import index as integer
 from struct import error
 
 from rpcgen.runtime.errors import XdrEncodeError
@@ -73,11 +74,11 @@ class _Writer:
     def _integer(self, name: str, value: Any) -> None:
         layout, low, high = NUMBERS[name]
         try:
-            number = value.__index__()
-        except (AttributeError, TypeError):
+            number = integer(value)
+        except TypeError:
             raise _wrong_type(name, value) from None
         if not low <= number <= high:
-            raise XdrEncodeError(f"expected {name}, {low} to {high}, got {number}")
+            raise XdrEncodeError(f"expected {name}, {low} to {high}, got {_shown(number)}")
         self.parts.append(layout.pack(number))
 
     def _float(self, name: str, value: Any) -> None:
@@ -92,8 +93,8 @@ class _Writer:
         _, enum, is_open = shape
         if not isinstance(value, int):
             raise _wrong_type(f"enum {name}", value)
-        if not is_open and value not in enum._value2member_map_:
-            raise XdrEncodeError(f"{int(value)} is not a member of enum {name}")
+        if not is_open and int(value) not in enum._value2member_map_:
+            raise XdrEncodeError(f"{_shown(value)} is not a member of enum {name}")
         self._integer("int", value)
 
     def _bytes(self, raw: bytes) -> None:
@@ -193,11 +194,11 @@ class _Writer:
 
     def _union(self, shape: tuple[Any, ...], value: Any, depth: int) -> None:
         seen: set[int] = set()
-        while value is not None:
-            if id(value) in seen:
-                raise XdrEncodeError("the chain returns to a value that it has passed")
+        while (following := self._arm(shape, value, depth)) is not None:
             seen.add(id(value))
-            value = self._arm(shape, value, depth)
+            if id(following) in seen:
+                raise XdrEncodeError("the chain returns to a value that it has passed")
+            value = following
 
     def _arm(self, shape: tuple[Any, ...], value: Any, depth: int) -> Any:
         """Write one arm; returns what follows where the union goes on in it, or None."""
@@ -228,11 +229,16 @@ def _wrong_type(expected: str, value: object) -> XdrEncodeError:
     return XdrEncodeError(f"expected {expected}, got {type(value).__name__}")
 
 
+def _shown(number: int) -> str:
+    """A number for a message; one that nobody would read is not written out."""
+    return f"a number of {number.bit_length()} bits" if number.bit_length() > 256 else f"{number:d}"
+
+
 def _raw(value: Any) -> bytes:
     """The bytes of any buffer; not of an int or a list, from which ``bytes()`` would make some."""
     try:
         return bytes(memoryview(value))
-    except TypeError:
+    except (TypeError, ValueError):  # no buffer, or one that was released
         raise _wrong_type("bytes", value) from None
 
 

@@ -189,6 +189,20 @@ def test_a_count_of_elements_without_bytes_is_bounded(spec: Any) -> None:
         spec.decode_crowd(bytes.fromhex("ffffffff"))
 
 
+@pytest.mark.parametrize("data", [8, [0] * 8, "text", None])
+def test_what_is_no_buffer_is_a_type_error(spec: Any, data: Any) -> None:
+    for decode in (spec.decode_entry, spec.decode_color, spec.decode_bag, spec.decode_label):
+        with pytest.raises(TypeError, match="a bytes-like object is required"):
+            decode(data)
+    with pytest.raises(TypeError, match="a bytes-like object is required"):
+        spec.read_entry(data, 0)
+
+
+def test_nothing_is_no_union(spec: Any) -> None:
+    with pytest.raises(XdrEncodeError, match="expected one of Nest0, Nest1, got NoneType"):
+        spec.encode_nest(None)
+
+
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_any_buffer_is_decoded(spec: Any, kind: Any) -> None:
     data = spec.encode_bag(bag(spec))

@@ -226,7 +226,7 @@ def _read_each_admin_nonnull_client(
 
 def decode_admin_nonnull_string(data: Buffer) -> str:
     """typedef admin_nonnull_string that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: str
     try:
         low = wire[3]
@@ -248,7 +248,7 @@ def decode_admin_nonnull_string(data: Buffer) -> str:
 
 def read_admin_nonnull_string(data: Buffer, offset: int) -> tuple[str, int]:
     """typedef admin_nonnull_string at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: str
     try:
@@ -274,7 +274,7 @@ def decode_admin_string(data: Buffer) -> str | None:
 
 def read_admin_string(data: Buffer, offset: int) -> tuple[str | None, int]:
     """typedef admin_string at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: str | None
     try:
@@ -307,7 +307,7 @@ def decode_admin_typed_param_value(data: Buffer) -> AdminTypedParamValue:
 
 def read_admin_typed_param_value(data: Buffer, offset: int) -> tuple[AdminTypedParamValue, int]:
     """union admin_typed_param_value at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: AdminTypedParamValue
     try:
@@ -363,7 +363,7 @@ def decode_admin_typed_param(data: Buffer) -> AdminTypedParam:
 
 def read_admin_typed_param(data: Buffer, offset: int) -> tuple[AdminTypedParam, int]:
     """struct admin_typed_param at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminTypedParam)
@@ -385,7 +385,7 @@ def read_admin_typed_param(data: Buffer, offset: int) -> tuple[AdminTypedParam, 
 
 def decode_admin_nonnull_server(data: Buffer) -> AdminNonnullServer:
     """struct admin_nonnull_server that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: AdminNonnullServer
     try:
         value = next(_new_AdminNonnullServer)
@@ -408,7 +408,7 @@ def decode_admin_nonnull_server(data: Buffer) -> AdminNonnullServer:
 
 def read_admin_nonnull_server(data: Buffer, offset: int) -> tuple[AdminNonnullServer, int]:
     """struct admin_nonnull_server at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminNonnullServer)
@@ -429,7 +429,7 @@ def read_admin_nonnull_server(data: Buffer, offset: int) -> tuple[AdminNonnullSe
 
 def decode_admin_nonnull_client(data: Buffer) -> AdminNonnullClient:
     """struct admin_nonnull_client that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: AdminNonnullClient
     try:
         value = next(_new_AdminNonnullClient)
@@ -455,7 +455,7 @@ def decode_admin_nonnull_client(data: Buffer) -> AdminNonnullClient:
 
 def read_admin_nonnull_client(data: Buffer, offset: int) -> tuple[AdminNonnullClient, int]:
     """struct admin_nonnull_client at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminNonnullClient)
@@ -492,7 +492,7 @@ def decode_admin_procedure(data: Buffer) -> AdminProcedure:
 
 def read_admin_procedure(data: Buffer, offset: int) -> tuple[AdminProcedure, int]:
     """enum admin_procedure at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: AdminProcedure
     try:
@@ -519,7 +519,7 @@ def decode_admin_connect_open_args(data: Buffer) -> AdminConnectOpenArgs:
 
 def read_admin_connect_open_args(data: Buffer, offset: int) -> tuple[AdminConnectOpenArgs, int]:
     """struct admin_connect_open_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminConnectOpenArgs)
@@ -547,7 +547,7 @@ def read_admin_connect_get_lib_version_ret(
     data: Buffer, offset: int
 ) -> tuple[AdminConnectGetLibVersionRet, int]:
     """struct admin_connect_get_lib_version_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminConnectGetLibVersionRet)
@@ -577,7 +577,7 @@ def read_admin_connect_get_logging_outputs_args(
     data: Buffer, offset: int
 ) -> tuple[AdminConnectGetLoggingOutputsArgs, int]:
     """struct admin_connect_get_logging_outputs_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminConnectGetLoggingOutputsArgs)
@@ -597,7 +597,7 @@ def read_admin_connect_get_logging_outputs_ret(
     data: Buffer, offset: int
 ) -> tuple[AdminConnectGetLoggingOutputsRet, int]:
     """struct admin_connect_get_logging_outputs_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminConnectGetLoggingOutputsRet)
@@ -627,7 +627,7 @@ def read_admin_connect_set_logging_outputs_args(
     data: Buffer, offset: int
 ) -> tuple[AdminConnectSetLoggingOutputsArgs, int]:
     """struct admin_connect_set_logging_outputs_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminConnectSetLoggingOutputsArgs)
@@ -674,7 +674,7 @@ def read_admin_connect_get_logging_filters_args(
     data: Buffer, offset: int
 ) -> tuple[AdminConnectGetLoggingFiltersArgs, int]:
     """struct admin_connect_get_logging_filters_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminConnectGetLoggingFiltersArgs)
@@ -694,7 +694,7 @@ def read_admin_connect_get_logging_filters_ret(
     data: Buffer, offset: int
 ) -> tuple[AdminConnectGetLoggingFiltersRet, int]:
     """struct admin_connect_get_logging_filters_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminConnectGetLoggingFiltersRet)
@@ -733,7 +733,7 @@ def read_admin_connect_set_logging_filters_args(
     data: Buffer, offset: int
 ) -> tuple[AdminConnectSetLoggingFiltersArgs, int]:
     """struct admin_connect_set_logging_filters_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminConnectSetLoggingFiltersArgs)
@@ -778,7 +778,7 @@ def read_admin_connect_set_daemon_timeout_args(
     data: Buffer, offset: int
 ) -> tuple[AdminConnectSetDaemonTimeoutArgs, int]:
     """struct admin_connect_set_daemon_timeout_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminConnectSetDaemonTimeoutArgs)
@@ -806,7 +806,7 @@ def read_admin_connect_daemon_shutdown_args(
     data: Buffer, offset: int
 ) -> tuple[AdminConnectDaemonShutdownArgs, int]:
     """struct admin_connect_daemon_shutdown_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminConnectDaemonShutdownArgs)
@@ -834,7 +834,7 @@ def read_admin_connect_list_servers_args(
     data: Buffer, offset: int
 ) -> tuple[AdminConnectListServersArgs, int]:
     """struct admin_connect_list_servers_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminConnectListServersArgs)
@@ -854,7 +854,7 @@ def read_admin_connect_list_servers_ret(
     data: Buffer, offset: int
 ) -> tuple[AdminConnectListServersRet, int]:
     """struct admin_connect_list_servers_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminConnectListServersRet)
@@ -879,7 +879,7 @@ def read_admin_connect_lookup_server_args(
     data: Buffer, offset: int
 ) -> tuple[AdminConnectLookupServerArgs, int]:
     """struct admin_connect_lookup_server_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminConnectLookupServerArgs)
@@ -907,7 +907,7 @@ def read_admin_connect_lookup_server_ret(
     data: Buffer, offset: int
 ) -> tuple[AdminConnectLookupServerRet, int]:
     """struct admin_connect_lookup_server_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminConnectLookupServerRet)
@@ -938,7 +938,7 @@ def read_admin_server_get_threadpool_parameters_args(
     data: Buffer, offset: int
 ) -> tuple[AdminServerGetThreadpoolParametersArgs, int]:
     """struct admin_server_get_threadpool_parameters_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminServerGetThreadpoolParametersArgs)
@@ -969,7 +969,7 @@ def read_admin_server_get_threadpool_parameters_ret(
     data: Buffer, offset: int
 ) -> tuple[AdminServerGetThreadpoolParametersRet, int]:
     """struct admin_server_get_threadpool_parameters_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminServerGetThreadpoolParametersRet)
@@ -994,7 +994,7 @@ def read_admin_server_set_threadpool_parameters_args(
     data: Buffer, offset: int
 ) -> tuple[AdminServerSetThreadpoolParametersArgs, int]:
     """struct admin_server_set_threadpool_parameters_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminServerSetThreadpoolParametersArgs)
@@ -1028,7 +1028,7 @@ def read_admin_server_get_client_limits_args(
     data: Buffer, offset: int
 ) -> tuple[AdminServerGetClientLimitsArgs, int]:
     """struct admin_server_get_client_limits_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminServerGetClientLimitsArgs)
@@ -1057,7 +1057,7 @@ def read_admin_server_get_client_limits_ret(
     data: Buffer, offset: int
 ) -> tuple[AdminServerGetClientLimitsRet, int]:
     """struct admin_server_get_client_limits_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminServerGetClientLimitsRet)
@@ -1080,7 +1080,7 @@ def read_admin_server_set_client_limits_args(
     data: Buffer, offset: int
 ) -> tuple[AdminServerSetClientLimitsArgs, int]:
     """struct admin_server_set_client_limits_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminServerSetClientLimitsArgs)
@@ -1114,7 +1114,7 @@ def read_admin_server_update_tls_files_args(
     data: Buffer, offset: int
 ) -> tuple[AdminServerUpdateTlsFilesArgs, int]:
     """struct admin_server_update_tls_files_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminServerUpdateTlsFilesArgs)
@@ -1143,7 +1143,7 @@ def read_admin_server_list_clients_args(
     data: Buffer, offset: int
 ) -> tuple[AdminServerListClientsArgs, int]:
     """struct admin_server_list_clients_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminServerListClientsArgs)
@@ -1172,7 +1172,7 @@ def read_admin_server_list_clients_ret(
     data: Buffer, offset: int
 ) -> tuple[AdminServerListClientsRet, int]:
     """struct admin_server_list_clients_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminServerListClientsRet)
@@ -1197,7 +1197,7 @@ def read_admin_server_lookup_client_args(
     data: Buffer, offset: int
 ) -> tuple[AdminServerLookupClientArgs, int]:
     """struct admin_server_lookup_client_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminServerLookupClientArgs)
@@ -1226,7 +1226,7 @@ def read_admin_server_lookup_client_ret(
     data: Buffer, offset: int
 ) -> tuple[AdminServerLookupClientRet, int]:
     """struct admin_server_lookup_client_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminServerLookupClientRet)
@@ -1258,7 +1258,7 @@ def read_admin_client_get_info_args(
     data: Buffer, offset: int
 ) -> tuple[AdminClientGetInfoArgs, int]:
     """struct admin_client_get_info_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminClientGetInfoArgs)
@@ -1290,7 +1290,7 @@ def decode_admin_client_get_info_ret(data: Buffer) -> AdminClientGetInfoRet:
 
 def read_admin_client_get_info_ret(data: Buffer, offset: int) -> tuple[AdminClientGetInfoRet, int]:
     """struct admin_client_get_info_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminClientGetInfoRet)
@@ -1311,7 +1311,7 @@ def decode_admin_client_close_args(data: Buffer) -> AdminClientCloseArgs:
 
 def read_admin_client_close_args(data: Buffer, offset: int) -> tuple[AdminClientCloseArgs, int]:
     """struct admin_client_close_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AdminClientCloseArgs)

@@ -62,7 +62,7 @@ def decode_vir_typed_parameter_type(data: Buffer) -> VirTypedParameterType:
 
 def read_vir_typed_parameter_type(data: Buffer, offset: int) -> tuple[VirTypedParameterType, int]:
     """enum virTypedParameterType at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: VirTypedParameterType
     try:
@@ -79,7 +79,11 @@ def decode_vir_drv_feature(data: Buffer) -> VirDrvFeature | int:
     value: VirDrvFeature | int
     try:
         (the_value,) = _i_all(data)
-        value = _members_of_vir_drv_feature.get(the_value, the_value)
+        value = (
+            _members_of_vir_drv_feature[the_value]
+            if the_value in _members_of_vir_drv_feature
+            else the_value
+        )
         return value
     except FAULTS:
         pass
@@ -89,13 +93,17 @@ def decode_vir_drv_feature(data: Buffer) -> VirDrvFeature | int:
 
 def read_vir_drv_feature(data: Buffer, offset: int) -> tuple[VirDrvFeature | int, int]:
     """enum virDrvFeature at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: VirDrvFeature | int
     try:
         (the_value,) = _i(wire, offset)
         offset += 4
-        value = _members_of_vir_drv_feature.get(the_value, the_value)
+        value = (
+            _members_of_vir_drv_feature[the_value]
+            if the_value in _members_of_vir_drv_feature
+            else the_value
+        )
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virDrvFeature", wire, start)
@@ -106,7 +114,11 @@ def decode_vir_connect_close_reason(data: Buffer) -> VirConnectCloseReason | int
     value: VirConnectCloseReason | int
     try:
         (the_value,) = _i_all(data)
-        value = _members_of_vir_connect_close_reason.get(the_value, the_value)
+        value = (
+            _members_of_vir_connect_close_reason[the_value]
+            if the_value in _members_of_vir_connect_close_reason
+            else the_value
+        )
         return value
     except FAULTS:
         pass
@@ -118,13 +130,17 @@ def read_vir_connect_close_reason(
     data: Buffer, offset: int
 ) -> tuple[VirConnectCloseReason | int, int]:
     """enum virConnectCloseReason at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: VirConnectCloseReason | int
     try:
         (the_value,) = _i(wire, offset)
         offset += 4
-        value = _members_of_vir_connect_close_reason.get(the_value, the_value)
+        value = (
+            _members_of_vir_connect_close_reason[the_value]
+            if the_value in _members_of_vir_connect_close_reason
+            else the_value
+        )
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virConnectCloseReason", wire, start)
@@ -135,7 +151,11 @@ def decode_vir_client_transport(data: Buffer) -> VirClientTransport | int:
     value: VirClientTransport | int
     try:
         (the_value,) = _i_all(data)
-        value = _members_of_vir_client_transport.get(the_value, the_value)
+        value = (
+            _members_of_vir_client_transport[the_value]
+            if the_value in _members_of_vir_client_transport
+            else the_value
+        )
         return value
     except FAULTS:
         pass
@@ -145,13 +165,17 @@ def decode_vir_client_transport(data: Buffer) -> VirClientTransport | int:
 
 def read_vir_client_transport(data: Buffer, offset: int) -> tuple[VirClientTransport | int, int]:
     """enum virClientTransport at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: VirClientTransport | int
     try:
         (the_value,) = _i(wire, offset)
         offset += 4
-        value = _members_of_vir_client_transport.get(the_value, the_value)
+        value = (
+            _members_of_vir_client_transport[the_value]
+            if the_value in _members_of_vir_client_transport
+            else the_value
+        )
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virClientTransport", wire, start)
@@ -162,7 +186,11 @@ def decode_vir_domain_state(data: Buffer) -> VirDomainState | int:
     value: VirDomainState | int
     try:
         (the_value,) = _i_all(data)
-        value = _members_of_vir_domain_state.get(the_value, the_value)
+        value = (
+            _members_of_vir_domain_state[the_value]
+            if the_value in _members_of_vir_domain_state
+            else the_value
+        )
         return value
     except FAULTS:
         pass
@@ -172,13 +200,17 @@ def decode_vir_domain_state(data: Buffer) -> VirDomainState | int:
 
 def read_vir_domain_state(data: Buffer, offset: int) -> tuple[VirDomainState | int, int]:
     """enum virDomainState at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: VirDomainState | int
     try:
         (the_value,) = _i(wire, offset)
         offset += 4
-        value = _members_of_vir_domain_state.get(the_value, the_value)
+        value = (
+            _members_of_vir_domain_state[the_value]
+            if the_value in _members_of_vir_domain_state
+            else the_value
+        )
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virDomainState", wire, start)
@@ -189,7 +221,11 @@ def decode_vir_domain_event_type(data: Buffer) -> VirDomainEventType | int:
     value: VirDomainEventType | int
     try:
         (the_value,) = _i_all(data)
-        value = _members_of_vir_domain_event_type.get(the_value, the_value)
+        value = (
+            _members_of_vir_domain_event_type[the_value]
+            if the_value in _members_of_vir_domain_event_type
+            else the_value
+        )
         return value
     except FAULTS:
         pass
@@ -199,13 +235,17 @@ def decode_vir_domain_event_type(data: Buffer) -> VirDomainEventType | int:
 
 def read_vir_domain_event_type(data: Buffer, offset: int) -> tuple[VirDomainEventType | int, int]:
     """enum virDomainEventType at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: VirDomainEventType | int
     try:
         (the_value,) = _i(wire, offset)
         offset += 4
-        value = _members_of_vir_domain_event_type.get(the_value, the_value)
+        value = (
+            _members_of_vir_domain_event_type[the_value]
+            if the_value in _members_of_vir_domain_event_type
+            else the_value
+        )
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virDomainEventType", wire, start)
@@ -216,7 +256,11 @@ def decode_vir_domain_event_id(data: Buffer) -> VirDomainEventID | int:
     value: VirDomainEventID | int
     try:
         (the_value,) = _i_all(data)
-        value = _members_of_vir_domain_event_id.get(the_value, the_value)
+        value = (
+            _members_of_vir_domain_event_id[the_value]
+            if the_value in _members_of_vir_domain_event_id
+            else the_value
+        )
         return value
     except FAULTS:
         pass
@@ -226,13 +270,17 @@ def decode_vir_domain_event_id(data: Buffer) -> VirDomainEventID | int:
 
 def read_vir_domain_event_id(data: Buffer, offset: int) -> tuple[VirDomainEventID | int, int]:
     """enum virDomainEventID at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: VirDomainEventID | int
     try:
         (the_value,) = _i(wire, offset)
         offset += 4
-        value = _members_of_vir_domain_event_id.get(the_value, the_value)
+        value = (
+            _members_of_vir_domain_event_id[the_value]
+            if the_value in _members_of_vir_domain_event_id
+            else the_value
+        )
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virDomainEventID", wire, start)
@@ -243,7 +291,11 @@ def decode_vir_network_event_id(data: Buffer) -> VirNetworkEventID | int:
     value: VirNetworkEventID | int
     try:
         (the_value,) = _i_all(data)
-        value = _members_of_vir_network_event_id.get(the_value, the_value)
+        value = (
+            _members_of_vir_network_event_id[the_value]
+            if the_value in _members_of_vir_network_event_id
+            else the_value
+        )
         return value
     except FAULTS:
         pass
@@ -253,13 +305,17 @@ def decode_vir_network_event_id(data: Buffer) -> VirNetworkEventID | int:
 
 def read_vir_network_event_id(data: Buffer, offset: int) -> tuple[VirNetworkEventID | int, int]:
     """enum virNetworkEventID at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: VirNetworkEventID | int
     try:
         (the_value,) = _i(wire, offset)
         offset += 4
-        value = _members_of_vir_network_event_id.get(the_value, the_value)
+        value = (
+            _members_of_vir_network_event_id[the_value]
+            if the_value in _members_of_vir_network_event_id
+            else the_value
+        )
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virNetworkEventID", wire, start)
@@ -270,7 +326,11 @@ def decode_vir_storage_pool_event_id(data: Buffer) -> VirStoragePoolEventID | in
     value: VirStoragePoolEventID | int
     try:
         (the_value,) = _i_all(data)
-        value = _members_of_vir_storage_pool_event_id.get(the_value, the_value)
+        value = (
+            _members_of_vir_storage_pool_event_id[the_value]
+            if the_value in _members_of_vir_storage_pool_event_id
+            else the_value
+        )
         return value
     except FAULTS:
         pass
@@ -282,13 +342,17 @@ def read_vir_storage_pool_event_id(
     data: Buffer, offset: int
 ) -> tuple[VirStoragePoolEventID | int, int]:
     """enum virStoragePoolEventID at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: VirStoragePoolEventID | int
     try:
         (the_value,) = _i(wire, offset)
         offset += 4
-        value = _members_of_vir_storage_pool_event_id.get(the_value, the_value)
+        value = (
+            _members_of_vir_storage_pool_event_id[the_value]
+            if the_value in _members_of_vir_storage_pool_event_id
+            else the_value
+        )
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virStoragePoolEventID", wire, start)
@@ -299,7 +363,11 @@ def decode_vir_node_device_event_id(data: Buffer) -> VirNodeDeviceEventID | int:
     value: VirNodeDeviceEventID | int
     try:
         (the_value,) = _i_all(data)
-        value = _members_of_vir_node_device_event_id.get(the_value, the_value)
+        value = (
+            _members_of_vir_node_device_event_id[the_value]
+            if the_value in _members_of_vir_node_device_event_id
+            else the_value
+        )
         return value
     except FAULTS:
         pass
@@ -311,13 +379,17 @@ def read_vir_node_device_event_id(
     data: Buffer, offset: int
 ) -> tuple[VirNodeDeviceEventID | int, int]:
     """enum virNodeDeviceEventID at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: VirNodeDeviceEventID | int
     try:
         (the_value,) = _i(wire, offset)
         offset += 4
-        value = _members_of_vir_node_device_event_id.get(the_value, the_value)
+        value = (
+            _members_of_vir_node_device_event_id[the_value]
+            if the_value in _members_of_vir_node_device_event_id
+            else the_value
+        )
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virNodeDeviceEventID", wire, start)
@@ -328,7 +400,11 @@ def decode_vir_secret_event_id(data: Buffer) -> VirSecretEventID | int:
     value: VirSecretEventID | int
     try:
         (the_value,) = _i_all(data)
-        value = _members_of_vir_secret_event_id.get(the_value, the_value)
+        value = (
+            _members_of_vir_secret_event_id[the_value]
+            if the_value in _members_of_vir_secret_event_id
+            else the_value
+        )
         return value
     except FAULTS:
         pass
@@ -338,13 +414,17 @@ def decode_vir_secret_event_id(data: Buffer) -> VirSecretEventID | int:
 
 def read_vir_secret_event_id(data: Buffer, offset: int) -> tuple[VirSecretEventID | int, int]:
     """enum virSecretEventID at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: VirSecretEventID | int
     try:
         (the_value,) = _i(wire, offset)
         offset += 4
-        value = _members_of_vir_secret_event_id.get(the_value, the_value)
+        value = (
+            _members_of_vir_secret_event_id[the_value]
+            if the_value in _members_of_vir_secret_event_id
+            else the_value
+        )
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virSecretEventID", wire, start)
@@ -355,7 +435,11 @@ def decode_vir_error_level(data: Buffer) -> VirErrorLevel | int:
     value: VirErrorLevel | int
     try:
         (the_value,) = _i_all(data)
-        value = _members_of_vir_error_level.get(the_value, the_value)
+        value = (
+            _members_of_vir_error_level[the_value]
+            if the_value in _members_of_vir_error_level
+            else the_value
+        )
         return value
     except FAULTS:
         pass
@@ -365,13 +449,17 @@ def decode_vir_error_level(data: Buffer) -> VirErrorLevel | int:
 
 def read_vir_error_level(data: Buffer, offset: int) -> tuple[VirErrorLevel | int, int]:
     """enum virErrorLevel at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: VirErrorLevel | int
     try:
         (the_value,) = _i(wire, offset)
         offset += 4
-        value = _members_of_vir_error_level.get(the_value, the_value)
+        value = (
+            _members_of_vir_error_level[the_value]
+            if the_value in _members_of_vir_error_level
+            else the_value
+        )
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virErrorLevel", wire, start)
@@ -382,7 +470,11 @@ def decode_vir_error_number(data: Buffer) -> VirErrorNumber | int:
     value: VirErrorNumber | int
     try:
         (the_value,) = _i_all(data)
-        value = _members_of_vir_error_number.get(the_value, the_value)
+        value = (
+            _members_of_vir_error_number[the_value]
+            if the_value in _members_of_vir_error_number
+            else the_value
+        )
         return value
     except FAULTS:
         pass
@@ -392,13 +484,17 @@ def decode_vir_error_number(data: Buffer) -> VirErrorNumber | int:
 
 def read_vir_error_number(data: Buffer, offset: int) -> tuple[VirErrorNumber | int, int]:
     """enum virErrorNumber at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: VirErrorNumber | int
     try:
         (the_value,) = _i(wire, offset)
         offset += 4
-        value = _members_of_vir_error_number.get(the_value, the_value)
+        value = (
+            _members_of_vir_error_number[the_value]
+            if the_value in _members_of_vir_error_number
+            else the_value
+        )
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virErrorNumber", wire, start)
@@ -409,7 +505,11 @@ def decode_vir_error_domain(data: Buffer) -> VirErrorDomain | int:
     value: VirErrorDomain | int
     try:
         (the_value,) = _i_all(data)
-        value = _members_of_vir_error_domain.get(the_value, the_value)
+        value = (
+            _members_of_vir_error_domain[the_value]
+            if the_value in _members_of_vir_error_domain
+            else the_value
+        )
         return value
     except FAULTS:
         pass
@@ -419,13 +519,17 @@ def decode_vir_error_domain(data: Buffer) -> VirErrorDomain | int:
 
 def read_vir_error_domain(data: Buffer, offset: int) -> tuple[VirErrorDomain | int, int]:
     """enum virErrorDomain at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: VirErrorDomain | int
     try:
         (the_value,) = _i(wire, offset)
         offset += 4
-        value = _members_of_vir_error_domain.get(the_value, the_value)
+        value = (
+            _members_of_vir_error_domain[the_value]
+            if the_value in _members_of_vir_error_domain
+            else the_value
+        )
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virErrorDomain", wire, start)

@@ -64,7 +64,7 @@ def read_vir_lock_space_protocol_procedure(
     data: Buffer, offset: int
 ) -> tuple[VirLockSpaceProtocolProcedure, int]:
     """enum virLockSpaceProtocolProcedure at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: VirLockSpaceProtocolProcedure
     try:
@@ -90,7 +90,7 @@ def decode_vir_lock_space_protocol_uuid(data: Buffer) -> bytes:
 
 def read_vir_lock_space_protocol_uuid(data: Buffer, offset: int) -> tuple[bytes, int]:
     """typedef virLockSpaceProtocolUUID at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: bytes
     try:
@@ -103,7 +103,7 @@ def read_vir_lock_space_protocol_uuid(data: Buffer, offset: int) -> tuple[bytes,
 
 def decode_vir_lock_space_protocol_non_null_string(data: Buffer) -> str:
     """typedef virLockSpaceProtocolNonNullString that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: str
     try:
         low = wire[3]
@@ -125,7 +125,7 @@ def decode_vir_lock_space_protocol_non_null_string(data: Buffer) -> str:
 
 def read_vir_lock_space_protocol_non_null_string(data: Buffer, offset: int) -> tuple[str, int]:
     """typedef virLockSpaceProtocolNonNullString at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: str
     try:
@@ -151,7 +151,7 @@ def decode_vir_lock_space_protocol_string(data: Buffer) -> str | None:
 
 def read_vir_lock_space_protocol_string(data: Buffer, offset: int) -> tuple[str | None, int]:
     """typedef virLockSpaceProtocolString at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: str | None
     try:
@@ -179,7 +179,7 @@ def read_vir_lock_space_protocol_string(data: Buffer, offset: int) -> tuple[str 
 
 def decode_vir_lock_space_protocol_owner(data: Buffer) -> VirLockSpaceProtocolOwner:
     """struct virLockSpaceProtocolOwner that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: VirLockSpaceProtocolOwner
     try:
         value = next(_new_VirLockSpaceProtocolOwner)
@@ -204,7 +204,7 @@ def read_vir_lock_space_protocol_owner(
     data: Buffer, offset: int
 ) -> tuple[VirLockSpaceProtocolOwner, int]:
     """struct virLockSpaceProtocolOwner at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirLockSpaceProtocolOwner)
@@ -232,7 +232,7 @@ def read_vir_lock_space_protocol_register_args(
     data: Buffer, offset: int
 ) -> tuple[VirLockSpaceProtocolRegisterArgs, int]:
     """struct virLockSpaceProtocolRegisterArgs at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirLockSpaceProtocolRegisterArgs)
@@ -271,7 +271,7 @@ def read_vir_lock_space_protocol_restrict_args(
     data: Buffer, offset: int
 ) -> tuple[VirLockSpaceProtocolRestrictArgs, int]:
     """struct virLockSpaceProtocolRestrictArgs at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirLockSpaceProtocolRestrictArgs)
@@ -291,7 +291,7 @@ def read_vir_lock_space_protocol_new_args(
     data: Buffer, offset: int
 ) -> tuple[VirLockSpaceProtocolNewArgs, int]:
     """struct virLockSpaceProtocolNewArgs at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirLockSpaceProtocolNewArgs)
@@ -321,7 +321,7 @@ def read_vir_lock_space_protocol_create_lock_space_args(
     data: Buffer, offset: int
 ) -> tuple[VirLockSpaceProtocolCreateLockSpaceArgs, int]:
     """struct virLockSpaceProtocolCreateLockSpaceArgs at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirLockSpaceProtocolCreateLockSpaceArgs)
@@ -351,7 +351,7 @@ def read_vir_lock_space_protocol_create_resource_args(
     data: Buffer, offset: int
 ) -> tuple[VirLockSpaceProtocolCreateResourceArgs, int]:
     """struct virLockSpaceProtocolCreateResourceArgs at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirLockSpaceProtocolCreateResourceArgs)
@@ -391,7 +391,7 @@ def read_vir_lock_space_protocol_delete_resource_args(
     data: Buffer, offset: int
 ) -> tuple[VirLockSpaceProtocolDeleteResourceArgs, int]:
     """struct virLockSpaceProtocolDeleteResourceArgs at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirLockSpaceProtocolDeleteResourceArgs)
@@ -431,7 +431,7 @@ def read_vir_lock_space_protocol_acquire_resource_args(
     data: Buffer, offset: int
 ) -> tuple[VirLockSpaceProtocolAcquireResourceArgs, int]:
     """struct virLockSpaceProtocolAcquireResourceArgs at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirLockSpaceProtocolAcquireResourceArgs)
@@ -471,7 +471,7 @@ def read_vir_lock_space_protocol_release_resource_args(
     data: Buffer, offset: int
 ) -> tuple[VirLockSpaceProtocolReleaseResourceArgs, int]:
     """struct virLockSpaceProtocolReleaseResourceArgs at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirLockSpaceProtocolReleaseResourceArgs)

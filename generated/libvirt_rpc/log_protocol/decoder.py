@@ -87,7 +87,7 @@ def read_vir_log_manager_protocol_procedure(
     data: Buffer, offset: int
 ) -> tuple[VirLogManagerProtocolProcedure, int]:
     """enum virLogManagerProtocolProcedure at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: VirLogManagerProtocolProcedure
     try:
@@ -113,7 +113,7 @@ def decode_vir_log_manager_protocol_uuid(data: Buffer) -> bytes:
 
 def read_vir_log_manager_protocol_uuid(data: Buffer, offset: int) -> tuple[bytes, int]:
     """typedef virLogManagerProtocolUUID at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: bytes
     try:
@@ -126,7 +126,7 @@ def read_vir_log_manager_protocol_uuid(data: Buffer, offset: int) -> tuple[bytes
 
 def decode_vir_log_manager_protocol_non_null_string(data: Buffer) -> str:
     """typedef virLogManagerProtocolNonNullString that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: str
     try:
         low = wire[3]
@@ -148,7 +148,7 @@ def decode_vir_log_manager_protocol_non_null_string(data: Buffer) -> str:
 
 def read_vir_log_manager_protocol_non_null_string(data: Buffer, offset: int) -> tuple[str, int]:
     """typedef virLogManagerProtocolNonNullString at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: str
     try:
@@ -174,7 +174,7 @@ def decode_vir_log_manager_protocol_string(data: Buffer) -> str | None:
 
 def read_vir_log_manager_protocol_string(data: Buffer, offset: int) -> tuple[str | None, int]:
     """typedef virLogManagerProtocolString at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: str | None
     try:
@@ -202,7 +202,7 @@ def read_vir_log_manager_protocol_string(data: Buffer, offset: int) -> tuple[str
 
 def decode_vir_log_manager_protocol_domain(data: Buffer) -> VirLogManagerProtocolDomain:
     """struct virLogManagerProtocolDomain that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: VirLogManagerProtocolDomain
     try:
         value = next(_new_VirLogManagerProtocolDomain)
@@ -227,7 +227,7 @@ def read_vir_log_manager_protocol_domain(
     data: Buffer, offset: int
 ) -> tuple[VirLogManagerProtocolDomain, int]:
     """struct virLogManagerProtocolDomain at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirLogManagerProtocolDomain)
@@ -265,7 +265,7 @@ def read_vir_log_manager_protocol_log_file_position(
     data: Buffer, offset: int
 ) -> tuple[VirLogManagerProtocolLogFilePosition, int]:
     """struct virLogManagerProtocolLogFilePosition at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirLogManagerProtocolLogFilePosition)
@@ -295,7 +295,7 @@ def read_vir_log_manager_protocol_domain_open_log_file_flags(
     data: Buffer, offset: int
 ) -> tuple[VirLogManagerProtocolDomainOpenLogFileFlags, int]:
     """enum virLogManagerProtocolDomainOpenLogFileFlags at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: VirLogManagerProtocolDomainOpenLogFileFlags
     try:
@@ -318,7 +318,7 @@ def read_vir_log_manager_protocol_domain_open_log_file_args(
     data: Buffer, offset: int
 ) -> tuple[VirLogManagerProtocolDomainOpenLogFileArgs, int]:
     """struct virLogManagerProtocolDomainOpenLogFileArgs at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirLogManagerProtocolDomainOpenLogFileArgs)
@@ -378,7 +378,7 @@ def read_vir_log_manager_protocol_domain_open_log_file_ret(
     data: Buffer, offset: int
 ) -> tuple[VirLogManagerProtocolDomainOpenLogFileRet, int]:
     """struct virLogManagerProtocolDomainOpenLogFileRet at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirLogManagerProtocolDomainOpenLogFileRet)
@@ -401,7 +401,7 @@ def read_vir_log_manager_protocol_domain_append_log_file_args(
     data: Buffer, offset: int
 ) -> tuple[VirLogManagerProtocolDomainAppendLogFileArgs, int]:
     """struct virLogManagerProtocolDomainAppendLogFileArgs at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirLogManagerProtocolDomainAppendLogFileArgs)
@@ -470,7 +470,7 @@ def read_vir_log_manager_protocol_domain_append_log_file_ret(
     data: Buffer, offset: int
 ) -> tuple[VirLogManagerProtocolDomainAppendLogFileRet, int]:
     """struct virLogManagerProtocolDomainAppendLogFileRet at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirLogManagerProtocolDomainAppendLogFileRet)
@@ -492,7 +492,7 @@ def read_vir_log_manager_protocol_domain_get_log_file_position_args(
     data: Buffer, offset: int
 ) -> tuple[VirLogManagerProtocolDomainGetLogFilePositionArgs, int]:
     """struct virLogManagerProtocolDomainGetLogFilePositionArgs at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirLogManagerProtocolDomainGetLogFilePositionArgs)
@@ -531,7 +531,7 @@ def read_vir_log_manager_protocol_domain_get_log_file_position_ret(
     data: Buffer, offset: int
 ) -> tuple[VirLogManagerProtocolDomainGetLogFilePositionRet, int]:
     """struct virLogManagerProtocolDomainGetLogFilePositionRet at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirLogManagerProtocolDomainGetLogFilePositionRet)
@@ -554,7 +554,7 @@ def read_vir_log_manager_protocol_domain_read_log_file_args(
     data: Buffer, offset: int
 ) -> tuple[VirLogManagerProtocolDomainReadLogFileArgs, int]:
     """struct virLogManagerProtocolDomainReadLogFileArgs at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirLogManagerProtocolDomainReadLogFileArgs)
@@ -587,7 +587,7 @@ def read_vir_log_manager_protocol_domain_read_log_file_ret(
     data: Buffer, offset: int
 ) -> tuple[VirLogManagerProtocolDomainReadLogFileRet, int]:
     """struct virLogManagerProtocolDomainReadLogFileRet at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirLogManagerProtocolDomainReadLogFileRet)

@@ -46,7 +46,7 @@ def read_vir_lxc_monitor_exit_status(
     data: Buffer, offset: int
 ) -> tuple[VirLXCMonitorExitStatus, int]:
     """enum virLXCMonitorExitStatus at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: VirLXCMonitorExitStatus
     try:
@@ -73,7 +73,7 @@ def decode_vir_lxc_monitor_procedure(data: Buffer) -> VirLXCMonitorProcedure:
 
 def read_vir_lxc_monitor_procedure(data: Buffer, offset: int) -> tuple[VirLXCMonitorProcedure, int]:
     """enum virLXCMonitorProcedure at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: VirLXCMonitorProcedure
     try:
@@ -103,7 +103,7 @@ def read_vir_lxc_monitor_exit_event_msg(
     data: Buffer, offset: int
 ) -> tuple[VirLXCMonitorExitEventMsg, int]:
     """struct virLXCMonitorExitEventMsg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirLXCMonitorExitEventMsg)
@@ -132,7 +132,7 @@ def read_vir_lxc_monitor_init_event_msg(
     data: Buffer, offset: int
 ) -> tuple[VirLXCMonitorInitEventMsg, int]:
     """struct virLXCMonitorInitEventMsg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirLXCMonitorInitEventMsg)

@@ -37,7 +37,7 @@ def decode_lxc_procedure(data: Buffer) -> LxcProcedure:
 
 def read_lxc_procedure(data: Buffer, offset: int) -> tuple[LxcProcedure, int]:
     """enum lxc_procedure at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: LxcProcedure
     try:
@@ -58,7 +58,7 @@ def read_lxc_domain_open_namespace_args(
     data: Buffer, offset: int
 ) -> tuple[LxcDomainOpenNamespaceArgs, int]:
     """struct lxc_domain_open_namespace_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_LxcDomainOpenNamespaceArgs)

@@ -75,7 +75,7 @@ def decode_qemu_procedure(data: Buffer) -> QemuProcedure:
 
 def read_qemu_procedure(data: Buffer, offset: int) -> tuple[QemuProcedure, int]:
     """enum qemu_procedure at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: QemuProcedure
     try:
@@ -96,7 +96,7 @@ def read_qemu_domain_monitor_command_args(
     data: Buffer, offset: int
 ) -> tuple[QemuDomainMonitorCommandArgs, int]:
     """struct qemu_domain_monitor_command_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_QemuDomainMonitorCommandArgs)
@@ -135,7 +135,7 @@ def read_qemu_domain_monitor_command_ret(
     data: Buffer, offset: int
 ) -> tuple[QemuDomainMonitorCommandRet, int]:
     """struct qemu_domain_monitor_command_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_QemuDomainMonitorCommandRet)
@@ -165,7 +165,7 @@ def read_qemu_domain_monitor_command_with_files_args(
     data: Buffer, offset: int
 ) -> tuple[QemuDomainMonitorCommandWithFilesArgs, int]:
     """struct qemu_domain_monitor_command_with_files_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_QemuDomainMonitorCommandWithFilesArgs)
@@ -206,7 +206,7 @@ def read_qemu_domain_monitor_command_with_files_ret(
     data: Buffer, offset: int
 ) -> tuple[QemuDomainMonitorCommandWithFilesRet, int]:
     """struct qemu_domain_monitor_command_with_files_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_QemuDomainMonitorCommandWithFilesRet)
@@ -234,7 +234,7 @@ def read_qemu_domain_agent_command_args(
     data: Buffer, offset: int
 ) -> tuple[QemuDomainAgentCommandArgs, int]:
     """struct qemu_domain_agent_command_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_QemuDomainAgentCommandArgs)
@@ -275,7 +275,7 @@ def read_qemu_domain_agent_command_ret(
     data: Buffer, offset: int
 ) -> tuple[QemuDomainAgentCommandRet, int]:
     """struct qemu_domain_agent_command_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_QemuDomainAgentCommandRet)
@@ -316,7 +316,7 @@ def decode_qemu_domain_attach_args(data: Buffer) -> QemuDomainAttachArgs:
 
 def read_qemu_domain_attach_args(data: Buffer, offset: int) -> tuple[QemuDomainAttachArgs, int]:
     """struct qemu_domain_attach_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_QemuDomainAttachArgs)
@@ -334,7 +334,7 @@ def decode_qemu_domain_attach_ret(data: Buffer) -> QemuDomainAttachRet:
 
 def read_qemu_domain_attach_ret(data: Buffer, offset: int) -> tuple[QemuDomainAttachRet, int]:
     """struct qemu_domain_attach_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_QemuDomainAttachRet)
@@ -365,7 +365,7 @@ def read_qemu_connect_domain_monitor_event_register_args(
     data: Buffer, offset: int
 ) -> tuple[QemuConnectDomainMonitorEventRegisterArgs, int]:
     """struct qemu_connect_domain_monitor_event_register_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_QemuConnectDomainMonitorEventRegisterArgs)
@@ -430,7 +430,7 @@ def read_qemu_connect_domain_monitor_event_register_ret(
     data: Buffer, offset: int
 ) -> tuple[QemuConnectDomainMonitorEventRegisterRet, int]:
     """struct qemu_connect_domain_monitor_event_register_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_QemuConnectDomainMonitorEventRegisterRet)
@@ -460,7 +460,7 @@ def read_qemu_connect_domain_monitor_event_deregister_args(
     data: Buffer, offset: int
 ) -> tuple[QemuConnectDomainMonitorEventDeregisterArgs, int]:
     """struct qemu_connect_domain_monitor_event_deregister_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_QemuConnectDomainMonitorEventDeregisterArgs)
@@ -480,7 +480,7 @@ def read_qemu_domain_monitor_event_msg(
     data: Buffer, offset: int
 ) -> tuple[QemuDomainMonitorEventMsg, int]:
     """struct qemu_domain_monitor_event_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_QemuDomainMonitorEventMsg)

@@ -2393,7 +2393,7 @@ def _read_each_remote_nonnull_secret(
 
 def decode_remote_nonnull_string(data: Buffer) -> str:
     """typedef remote_nonnull_string that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: str
     try:
         low = wire[3]
@@ -2415,7 +2415,7 @@ def decode_remote_nonnull_string(data: Buffer) -> str:
 
 def read_remote_nonnull_string(data: Buffer, offset: int) -> tuple[str, int]:
     """typedef remote_nonnull_string at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: str
     try:
@@ -2441,7 +2441,7 @@ def decode_remote_string(data: Buffer) -> str | None:
 
 def read_remote_string(data: Buffer, offset: int) -> tuple[str | None, int]:
     """typedef remote_string at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: str | None
     try:
@@ -2481,7 +2481,7 @@ def decode_remote_uuid(data: Buffer) -> bytes:
 
 def read_remote_uuid(data: Buffer, offset: int) -> tuple[bytes, int]:
     """typedef remote_uuid at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: bytes
     try:
@@ -2494,7 +2494,7 @@ def read_remote_uuid(data: Buffer, offset: int) -> tuple[bytes, int]:
 
 def decode_remote_nonnull_domain(data: Buffer) -> RemoteNonnullDomain:
     """struct remote_nonnull_domain that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: RemoteNonnullDomain
     try:
         value = next(_new_RemoteNonnullDomain)
@@ -2517,7 +2517,7 @@ def decode_remote_nonnull_domain(data: Buffer) -> RemoteNonnullDomain:
 
 def read_remote_nonnull_domain(data: Buffer, offset: int) -> tuple[RemoteNonnullDomain, int]:
     """struct remote_nonnull_domain at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNonnullDomain)
@@ -2538,7 +2538,7 @@ def read_remote_nonnull_domain(data: Buffer, offset: int) -> tuple[RemoteNonnull
 
 def decode_remote_nonnull_network(data: Buffer) -> RemoteNonnullNetwork:
     """struct remote_nonnull_network that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: RemoteNonnullNetwork
     try:
         value = next(_new_RemoteNonnullNetwork)
@@ -2561,7 +2561,7 @@ def decode_remote_nonnull_network(data: Buffer) -> RemoteNonnullNetwork:
 
 def read_remote_nonnull_network(data: Buffer, offset: int) -> tuple[RemoteNonnullNetwork, int]:
     """struct remote_nonnull_network at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNonnullNetwork)
@@ -2582,7 +2582,7 @@ def read_remote_nonnull_network(data: Buffer, offset: int) -> tuple[RemoteNonnul
 
 def decode_remote_nonnull_network_port(data: Buffer) -> RemoteNonnullNetworkPort:
     """struct remote_nonnull_network_port that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: RemoteNonnullNetworkPort
     try:
         value = next(_new_RemoteNonnullNetworkPort)
@@ -2608,7 +2608,7 @@ def read_remote_nonnull_network_port(
     data: Buffer, offset: int
 ) -> tuple[RemoteNonnullNetworkPort, int]:
     """struct remote_nonnull_network_port at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNonnullNetworkPort)
@@ -2630,7 +2630,7 @@ def read_remote_nonnull_network_port(
 
 def decode_remote_nonnull_nwfilter(data: Buffer) -> RemoteNonnullNwfilter:
     """struct remote_nonnull_nwfilter that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: RemoteNonnullNwfilter
     try:
         value = next(_new_RemoteNonnullNwfilter)
@@ -2653,7 +2653,7 @@ def decode_remote_nonnull_nwfilter(data: Buffer) -> RemoteNonnullNwfilter:
 
 def read_remote_nonnull_nwfilter(data: Buffer, offset: int) -> tuple[RemoteNonnullNwfilter, int]:
     """struct remote_nonnull_nwfilter at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNonnullNwfilter)
@@ -2674,7 +2674,7 @@ def read_remote_nonnull_nwfilter(data: Buffer, offset: int) -> tuple[RemoteNonnu
 
 def decode_remote_nonnull_nwfilter_binding(data: Buffer) -> RemoteNonnullNwfilterBinding:
     """struct remote_nonnull_nwfilter_binding that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: RemoteNonnullNwfilterBinding
     try:
         value = next(_new_RemoteNonnullNwfilterBinding)
@@ -2710,7 +2710,7 @@ def read_remote_nonnull_nwfilter_binding(
     data: Buffer, offset: int
 ) -> tuple[RemoteNonnullNwfilterBinding, int]:
     """struct remote_nonnull_nwfilter_binding at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNonnullNwfilterBinding)
@@ -2741,7 +2741,7 @@ def read_remote_nonnull_nwfilter_binding(
 
 def decode_remote_nonnull_interface(data: Buffer) -> RemoteNonnullInterface:
     """struct remote_nonnull_interface that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: RemoteNonnullInterface
     try:
         value = next(_new_RemoteNonnullInterface)
@@ -2775,7 +2775,7 @@ def decode_remote_nonnull_interface(data: Buffer) -> RemoteNonnullInterface:
 
 def read_remote_nonnull_interface(data: Buffer, offset: int) -> tuple[RemoteNonnullInterface, int]:
     """struct remote_nonnull_interface at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNonnullInterface)
@@ -2806,7 +2806,7 @@ def read_remote_nonnull_interface(data: Buffer, offset: int) -> tuple[RemoteNonn
 
 def decode_remote_nonnull_storage_pool(data: Buffer) -> RemoteNonnullStoragePool:
     """struct remote_nonnull_storage_pool that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: RemoteNonnullStoragePool
     try:
         value = next(_new_RemoteNonnullStoragePool)
@@ -2831,7 +2831,7 @@ def read_remote_nonnull_storage_pool(
     data: Buffer, offset: int
 ) -> tuple[RemoteNonnullStoragePool, int]:
     """struct remote_nonnull_storage_pool at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNonnullStoragePool)
@@ -2852,7 +2852,7 @@ def read_remote_nonnull_storage_pool(
 
 def decode_remote_nonnull_storage_vol(data: Buffer) -> RemoteNonnullStorageVol:
     """struct remote_nonnull_storage_vol that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: RemoteNonnullStorageVol
     try:
         value = next(_new_RemoteNonnullStorageVol)
@@ -2898,7 +2898,7 @@ def read_remote_nonnull_storage_vol(
     data: Buffer, offset: int
 ) -> tuple[RemoteNonnullStorageVol, int]:
     """struct remote_nonnull_storage_vol at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNonnullStorageVol)
@@ -2939,7 +2939,7 @@ def read_remote_nonnull_storage_vol(
 
 def decode_remote_nonnull_node_device(data: Buffer) -> RemoteNonnullNodeDevice:
     """struct remote_nonnull_node_device that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: RemoteNonnullNodeDevice
     try:
         value = next(_new_RemoteNonnullNodeDevice)
@@ -2964,7 +2964,7 @@ def read_remote_nonnull_node_device(
     data: Buffer, offset: int
 ) -> tuple[RemoteNonnullNodeDevice, int]:
     """struct remote_nonnull_node_device at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNonnullNodeDevice)
@@ -2985,7 +2985,7 @@ def read_remote_nonnull_node_device(
 
 def decode_remote_nonnull_secret(data: Buffer) -> RemoteNonnullSecret:
     """struct remote_nonnull_secret that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: RemoteNonnullSecret
     try:
         value = next(_new_RemoteNonnullSecret)
@@ -3008,7 +3008,7 @@ def decode_remote_nonnull_secret(data: Buffer) -> RemoteNonnullSecret:
 
 def read_remote_nonnull_secret(data: Buffer, offset: int) -> tuple[RemoteNonnullSecret, int]:
     """struct remote_nonnull_secret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNonnullSecret)
@@ -3029,7 +3029,7 @@ def read_remote_nonnull_secret(data: Buffer, offset: int) -> tuple[RemoteNonnull
 
 def decode_remote_nonnull_domain_snapshot(data: Buffer) -> RemoteNonnullDomainSnapshot:
     """struct remote_nonnull_domain_snapshot that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: RemoteNonnullDomainSnapshot
     try:
         value = next(_new_RemoteNonnullDomainSnapshot)
@@ -3066,7 +3066,7 @@ def read_remote_nonnull_domain_snapshot(
     data: Buffer, offset: int
 ) -> tuple[RemoteNonnullDomainSnapshot, int]:
     """struct remote_nonnull_domain_snapshot at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNonnullDomainSnapshot)
@@ -3098,7 +3098,7 @@ def read_remote_nonnull_domain_snapshot(
 
 def decode_remote_nonnull_domain_checkpoint(data: Buffer) -> RemoteNonnullDomainCheckpoint:
     """struct remote_nonnull_domain_checkpoint that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: RemoteNonnullDomainCheckpoint
     try:
         value = next(_new_RemoteNonnullDomainCheckpoint)
@@ -3135,7 +3135,7 @@ def read_remote_nonnull_domain_checkpoint(
     data: Buffer, offset: int
 ) -> tuple[RemoteNonnullDomainCheckpoint, int]:
     """struct remote_nonnull_domain_checkpoint at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNonnullDomainCheckpoint)
@@ -3172,7 +3172,7 @@ def decode_remote_domain(data: Buffer) -> RemoteNonnullDomain | None:
 
 def read_remote_domain(data: Buffer, offset: int) -> tuple[RemoteNonnullDomain | None, int]:
     """typedef remote_domain at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: RemoteNonnullDomain | None
     try:
@@ -3206,7 +3206,7 @@ def decode_remote_network(data: Buffer) -> RemoteNonnullNetwork | None:
 
 def read_remote_network(data: Buffer, offset: int) -> tuple[RemoteNonnullNetwork | None, int]:
     """typedef remote_network at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: RemoteNonnullNetwork | None
     try:
@@ -3242,7 +3242,7 @@ def read_remote_network_port(
     data: Buffer, offset: int
 ) -> tuple[RemoteNonnullNetworkPort | None, int]:
     """typedef remote_network_port at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: RemoteNonnullNetworkPort | None
     try:
@@ -3277,7 +3277,7 @@ def decode_remote_nwfilter(data: Buffer) -> RemoteNonnullNwfilter | None:
 
 def read_remote_nwfilter(data: Buffer, offset: int) -> tuple[RemoteNonnullNwfilter | None, int]:
     """typedef remote_nwfilter at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: RemoteNonnullNwfilter | None
     try:
@@ -3313,7 +3313,7 @@ def read_remote_nwfilter_binding(
     data: Buffer, offset: int
 ) -> tuple[RemoteNonnullNwfilterBinding | None, int]:
     """typedef remote_nwfilter_binding at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: RemoteNonnullNwfilterBinding | None
     try:
@@ -3359,7 +3359,7 @@ def read_remote_storage_pool(
     data: Buffer, offset: int
 ) -> tuple[RemoteNonnullStoragePool | None, int]:
     """typedef remote_storage_pool at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: RemoteNonnullStoragePool | None
     try:
@@ -3395,7 +3395,7 @@ def read_remote_storage_vol(
     data: Buffer, offset: int
 ) -> tuple[RemoteNonnullStorageVol | None, int]:
     """typedef remote_storage_vol at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: RemoteNonnullStorageVol | None
     try:
@@ -3451,7 +3451,7 @@ def read_remote_node_device(
     data: Buffer, offset: int
 ) -> tuple[RemoteNonnullNodeDevice | None, int]:
     """typedef remote_node_device at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: RemoteNonnullNodeDevice | None
     try:
@@ -3485,7 +3485,7 @@ def decode_remote_secret(data: Buffer) -> RemoteNonnullSecret | None:
 
 def read_remote_secret(data: Buffer, offset: int) -> tuple[RemoteNonnullSecret | None, int]:
     """typedef remote_secret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: RemoteNonnullSecret | None
     try:
@@ -3521,7 +3521,7 @@ def decode_remote_typed_param_value(data: Buffer) -> RemoteTypedParamValue:
 
 def read_remote_typed_param_value(data: Buffer, offset: int) -> tuple[RemoteTypedParamValue, int]:
     """union remote_typed_param_value at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: RemoteTypedParamValue
     try:
@@ -3577,7 +3577,7 @@ def decode_remote_typed_param(data: Buffer) -> RemoteTypedParam:
 
 def read_remote_typed_param(data: Buffer, offset: int) -> tuple[RemoteTypedParam, int]:
     """struct remote_typed_param at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteTypedParam)
@@ -3604,7 +3604,7 @@ def decode_remote_error(data: Buffer) -> RemoteError:
 
 def read_remote_error(data: Buffer, offset: int) -> tuple[RemoteError, int]:
     """struct remote_error at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteError)
@@ -3732,7 +3732,7 @@ def decode_remote_procedure(data: Buffer) -> RemoteProcedure:
 
 def read_remote_procedure(data: Buffer, offset: int) -> tuple[RemoteProcedure, int]:
     """enum remote_procedure at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: RemoteProcedure
     try:
@@ -3751,7 +3751,7 @@ def decode_remote_connect_open_args(data: Buffer) -> RemoteConnectOpenArgs:
 
 def read_remote_connect_open_args(data: Buffer, offset: int) -> tuple[RemoteConnectOpenArgs, int]:
     """struct remote_connect_open_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectOpenArgs)
@@ -3796,7 +3796,7 @@ def read_remote_connect_supports_feature_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectSupportsFeatureArgs, int]:
     """struct remote_connect_supports_feature_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectSupportsFeatureArgs)
@@ -3824,7 +3824,7 @@ def read_remote_connect_supports_feature_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectSupportsFeatureRet, int]:
     """struct remote_connect_supports_feature_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectSupportsFeatureRet)
@@ -3844,7 +3844,7 @@ def read_remote_connect_set_identity_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectSetIdentityArgs, int]:
     """struct remote_connect_set_identity_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectSetIdentityArgs)
@@ -3879,7 +3879,7 @@ def read_remote_connect_event_connection_closed_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectEventConnectionClosedMsg, int]:
     """struct remote_connect_event_connection_closed_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectEventConnectionClosedMsg)
@@ -3899,7 +3899,7 @@ def read_remote_connect_get_type_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectGetTypeRet, int]:
     """struct remote_connect_get_type_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectGetTypeRet)
@@ -3935,7 +3935,7 @@ def read_remote_connect_get_version_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectGetVersionRet, int]:
     """struct remote_connect_get_version_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectGetVersionRet)
@@ -3963,7 +3963,7 @@ def read_remote_connect_get_lib_version_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectGetLibVersionRet, int]:
     """struct remote_connect_get_lib_version_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectGetLibVersionRet)
@@ -3983,7 +3983,7 @@ def read_remote_connect_get_uri_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectGetUriRet, int]:
     """struct remote_connect_get_uri_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectGetUriRet)
@@ -4011,7 +4011,7 @@ def read_remote_connect_get_hostname_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectGetHostnameRet, int]:
     """struct remote_connect_get_hostname_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectGetHostnameRet)
@@ -4047,7 +4047,7 @@ def read_remote_connect_is_secure_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectIsSecureRet, int]:
     """struct remote_connect_is_secure_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectIsSecureRet)
@@ -4063,7 +4063,11 @@ def decode_remote_auth_type(data: Buffer) -> RemoteAuthType | int:
     value: RemoteAuthType | int
     try:
         (the_value,) = _i_all(data)
-        value = _members_of_remote_auth_type.get(the_value, the_value)
+        value = (
+            _members_of_remote_auth_type[the_value]
+            if the_value in _members_of_remote_auth_type
+            else the_value
+        )
         return value
     except FAULTS:
         pass
@@ -4073,13 +4077,17 @@ def decode_remote_auth_type(data: Buffer) -> RemoteAuthType | int:
 
 def read_remote_auth_type(data: Buffer, offset: int) -> tuple[RemoteAuthType | int, int]:
     """enum remote_auth_type at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: RemoteAuthType | int
     try:
         (the_value,) = _i(wire, offset)
         offset += 4
-        value = _members_of_remote_auth_type.get(the_value, the_value)
+        value = (
+            _members_of_remote_auth_type[the_value]
+            if the_value in _members_of_remote_auth_type
+            else the_value
+        )
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "remote_auth_type", wire, start)
@@ -4092,7 +4100,7 @@ def decode_remote_auth_list_ret(data: Buffer) -> RemoteAuthListRet:
 
 def read_remote_auth_list_ret(data: Buffer, offset: int) -> tuple[RemoteAuthListRet, int]:
     """struct remote_auth_list_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteAuthListRet)
@@ -4103,7 +4111,7 @@ def read_remote_auth_list_ret(data: Buffer, offset: int) -> tuple[RemoteAuthList
         if len(wire) - offset < count * 4:
             raise Irregular
         value.types = [
-            _members_of_remote_auth_type.get(one, one)
+            _members_of_remote_auth_type[one] if one in _members_of_remote_auth_type else one
             for one in unpack_from(f">{count}i", wire, offset)
         ]
         offset += count * 4
@@ -4119,7 +4127,7 @@ def decode_remote_auth_sasl_init_ret(data: Buffer) -> RemoteAuthSaslInitRet:
 
 def read_remote_auth_sasl_init_ret(data: Buffer, offset: int) -> tuple[RemoteAuthSaslInitRet, int]:
     """struct remote_auth_sasl_init_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteAuthSaslInitRet)
@@ -4147,7 +4155,7 @@ def read_remote_auth_sasl_start_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteAuthSaslStartArgs, int]:
     """struct remote_auth_sasl_start_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteAuthSaslStartArgs)
@@ -4179,7 +4187,7 @@ def read_remote_auth_sasl_start_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteAuthSaslStartRet, int]:
     """struct remote_auth_sasl_start_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteAuthSaslStartRet)
@@ -4203,7 +4211,7 @@ def read_remote_auth_sasl_step_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteAuthSaslStepArgs, int]:
     """struct remote_auth_sasl_step_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteAuthSaslStepArgs)
@@ -4225,7 +4233,7 @@ def decode_remote_auth_sasl_step_ret(data: Buffer) -> RemoteAuthSaslStepRet:
 
 def read_remote_auth_sasl_step_ret(data: Buffer, offset: int) -> tuple[RemoteAuthSaslStepRet, int]:
     """struct remote_auth_sasl_step_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteAuthSaslStepRet)
@@ -4255,7 +4263,7 @@ def decode_remote_auth_polkit_ret(data: Buffer) -> RemoteAuthPolkitRet:
 
 def read_remote_auth_polkit_ret(data: Buffer, offset: int) -> tuple[RemoteAuthPolkitRet, int]:
     """struct remote_auth_polkit_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteAuthPolkitRet)
@@ -4273,7 +4281,7 @@ def decode_remote_node_get_info_ret(data: Buffer) -> RemoteNodeGetInfoRet:
 
 def read_remote_node_get_info_ret(data: Buffer, offset: int) -> tuple[RemoteNodeGetInfoRet, int]:
     """struct remote_node_get_info_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeGetInfoRet)
@@ -4311,7 +4319,7 @@ def read_remote_connect_get_sysinfo_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectGetSysinfoArgs, int]:
     """struct remote_connect_get_sysinfo_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectGetSysinfoArgs)
@@ -4331,7 +4339,7 @@ def read_remote_connect_get_sysinfo_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectGetSysinfoRet, int]:
     """struct remote_connect_get_sysinfo_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectGetSysinfoRet)
@@ -4367,7 +4375,7 @@ def read_remote_node_get_free_memory_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeGetFreeMemoryRet, int]:
     """struct remote_node_get_free_memory_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeGetFreeMemoryRet)
@@ -4395,7 +4403,7 @@ def read_remote_node_get_cells_free_memory_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeGetCellsFreeMemoryArgs, int]:
     """struct remote_node_get_cells_free_memory_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeGetCellsFreeMemoryArgs)
@@ -4415,7 +4423,7 @@ def read_remote_node_get_cells_free_memory_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeGetCellsFreeMemoryRet, int]:
     """struct remote_node_get_cells_free_memory_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeGetCellsFreeMemoryRet)
@@ -4434,7 +4442,7 @@ def read_remote_node_get_cells_free_memory_ret(
 
 def decode_remote_node_get_cpu_stats(data: Buffer) -> RemoteNodeGetCpuStats:
     """struct remote_node_get_cpu_stats that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: RemoteNodeGetCpuStats
     try:
         value = next(_new_RemoteNodeGetCpuStats)
@@ -4457,7 +4465,7 @@ def decode_remote_node_get_cpu_stats(data: Buffer) -> RemoteNodeGetCpuStats:
 
 def read_remote_node_get_cpu_stats(data: Buffer, offset: int) -> tuple[RemoteNodeGetCpuStats, int]:
     """struct remote_node_get_cpu_stats at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeGetCpuStats)
@@ -4493,7 +4501,7 @@ def read_remote_node_get_cpu_stats_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeGetCpuStatsArgs, int]:
     """struct remote_node_get_cpu_stats_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeGetCpuStatsArgs)
@@ -4513,7 +4521,7 @@ def read_remote_node_get_cpu_stats_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeGetCpuStatsRet, int]:
     """struct remote_node_get_cpu_stats_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeGetCpuStatsRet)
@@ -4531,7 +4539,7 @@ def read_remote_node_get_cpu_stats_ret(
 
 def decode_remote_node_get_memory_stats(data: Buffer) -> RemoteNodeGetMemoryStats:
     """struct remote_node_get_memory_stats that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: RemoteNodeGetMemoryStats
     try:
         value = next(_new_RemoteNodeGetMemoryStats)
@@ -4556,7 +4564,7 @@ def read_remote_node_get_memory_stats(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeGetMemoryStats, int]:
     """struct remote_node_get_memory_stats at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeGetMemoryStats)
@@ -4592,7 +4600,7 @@ def read_remote_node_get_memory_stats_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeGetMemoryStatsArgs, int]:
     """struct remote_node_get_memory_stats_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeGetMemoryStatsArgs)
@@ -4612,7 +4620,7 @@ def read_remote_node_get_memory_stats_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeGetMemoryStatsRet, int]:
     """struct remote_node_get_memory_stats_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeGetMemoryStatsRet)
@@ -4645,7 +4653,7 @@ def read_remote_node_get_cpu_map_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeGetCpuMapArgs, int]:
     """struct remote_node_get_cpu_map_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeGetCpuMapArgs)
@@ -4665,7 +4673,7 @@ def read_remote_node_get_cpu_map_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeGetCpuMapRet, int]:
     """struct remote_node_get_cpu_map_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeGetCpuMapRet)
@@ -4703,7 +4711,7 @@ def read_remote_node_get_memory_parameters_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeGetMemoryParametersArgs, int]:
     """struct remote_node_get_memory_parameters_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeGetMemoryParametersArgs)
@@ -4723,7 +4731,7 @@ def read_remote_node_get_memory_parameters_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeGetMemoryParametersRet, int]:
     """struct remote_node_get_memory_parameters_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeGetMemoryParametersRet)
@@ -4750,7 +4758,7 @@ def read_remote_node_set_memory_parameters_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeSetMemoryParametersArgs, int]:
     """struct remote_node_set_memory_parameters_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeSetMemoryParametersArgs)
@@ -4775,7 +4783,7 @@ def read_remote_node_get_free_pages_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeGetFreePagesArgs, int]:
     """struct remote_node_get_free_pages_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeGetFreePagesArgs)
@@ -4803,7 +4811,7 @@ def read_remote_node_get_free_pages_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeGetFreePagesRet, int]:
     """struct remote_node_get_free_pages_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeGetFreePagesRet)
@@ -4829,7 +4837,7 @@ def read_remote_node_alloc_pages_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeAllocPagesArgs, int]:
     """struct remote_node_alloc_pages_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeAllocPagesArgs)
@@ -4873,7 +4881,7 @@ def read_remote_node_alloc_pages_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeAllocPagesRet, int]:
     """struct remote_node_alloc_pages_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeAllocPagesRet)
@@ -4901,7 +4909,7 @@ def read_remote_node_get_sev_info_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeGetSevInfoArgs, int]:
     """struct remote_node_get_sev_info_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeGetSevInfoArgs)
@@ -4921,7 +4929,7 @@ def read_remote_node_get_sev_info_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeGetSevInfoRet, int]:
     """struct remote_node_get_sev_info_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeGetSevInfoRet)
@@ -4946,7 +4954,7 @@ def read_remote_node_get_security_model_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeGetSecurityModelRet, int]:
     """struct remote_node_get_security_model_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeGetSecurityModelRet)
@@ -4984,7 +4992,7 @@ def read_remote_node_suspend_for_duration_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeSuspendForDurationArgs, int]:
     """struct remote_node_suspend_for_duration_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeSuspendForDurationArgs)
@@ -5004,7 +5012,7 @@ def read_remote_connect_get_capabilities_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectGetCapabilitiesRet, int]:
     """struct remote_connect_get_capabilities_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectGetCapabilitiesRet)
@@ -5034,7 +5042,7 @@ def read_remote_connect_get_domain_capabilities_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectGetDomainCapabilitiesArgs, int]:
     """struct remote_connect_get_domain_capabilities_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectGetDomainCapabilitiesArgs)
@@ -5124,7 +5132,7 @@ def read_remote_connect_get_domain_capabilities_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectGetDomainCapabilitiesRet, int]:
     """struct remote_connect_get_domain_capabilities_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectGetDomainCapabilitiesRet)
@@ -5152,7 +5160,7 @@ def read_remote_connect_get_max_vcpus_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectGetMaxVcpusArgs, int]:
     """struct remote_connect_get_max_vcpus_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectGetMaxVcpusArgs)
@@ -5195,7 +5203,7 @@ def read_remote_connect_get_max_vcpus_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectGetMaxVcpusRet, int]:
     """struct remote_connect_get_max_vcpus_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectGetMaxVcpusRet)
@@ -5217,7 +5225,7 @@ def read_remote_connect_get_cpu_model_names_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectGetCpuModelNamesArgs, int]:
     """struct remote_connect_get_cpu_model_names_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectGetCpuModelNamesArgs)
@@ -5245,7 +5253,7 @@ def read_remote_connect_get_cpu_model_names_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectGetCpuModelNamesRet, int]:
     """struct remote_connect_get_cpu_model_names_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectGetCpuModelNamesRet)
@@ -5270,7 +5278,7 @@ def read_remote_connect_compare_cpu_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectCompareCpuArgs, int]:
     """struct remote_connect_compare_cpu_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectCompareCpuArgs)
@@ -5306,7 +5314,7 @@ def read_remote_connect_compare_cpu_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectCompareCpuRet, int]:
     """struct remote_connect_compare_cpu_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectCompareCpuRet)
@@ -5328,7 +5336,7 @@ def read_remote_connect_compare_hypervisor_cpu_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectCompareHypervisorCpuArgs, int]:
     """struct remote_connect_compare_hypervisor_cpu_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectCompareHypervisorCpuArgs)
@@ -5434,7 +5442,7 @@ def read_remote_connect_compare_hypervisor_cpu_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectCompareHypervisorCpuRet, int]:
     """struct remote_connect_compare_hypervisor_cpu_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectCompareHypervisorCpuRet)
@@ -5454,7 +5462,7 @@ def read_remote_connect_baseline_cpu_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectBaselineCpuArgs, int]:
     """struct remote_connect_baseline_cpu_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectBaselineCpuArgs)
@@ -5479,7 +5487,7 @@ def read_remote_connect_baseline_cpu_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectBaselineCpuRet, int]:
     """struct remote_connect_baseline_cpu_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectBaselineCpuRet)
@@ -5509,7 +5517,7 @@ def read_remote_connect_baseline_hypervisor_cpu_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectBaselineHypervisorCpuArgs, int]:
     """struct remote_connect_baseline_hypervisor_cpu_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectBaselineHypervisorCpuArgs)
@@ -5604,7 +5612,7 @@ def read_remote_connect_baseline_hypervisor_cpu_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectBaselineHypervisorCpuRet, int]:
     """struct remote_connect_baseline_hypervisor_cpu_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectBaselineHypervisorCpuRet)
@@ -5632,7 +5640,7 @@ def read_remote_domain_lookup_by_name_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainLookupByNameArgs, int]:
     """struct remote_domain_lookup_by_name_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainLookupByNameArgs)
@@ -5660,7 +5668,7 @@ def read_remote_domain_lookup_by_name_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainLookupByNameRet, int]:
     """struct remote_domain_lookup_by_name_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainLookupByNameRet)
@@ -5697,7 +5705,7 @@ def read_remote_domain_lookup_by_uuid_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainLookupByUuidArgs, int]:
     """struct remote_domain_lookup_by_uuid_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainLookupByUuidArgs)
@@ -5717,7 +5725,7 @@ def read_remote_domain_lookup_by_uuid_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainLookupByUuidRet, int]:
     """struct remote_domain_lookup_by_uuid_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainLookupByUuidRet)
@@ -5754,7 +5762,7 @@ def read_remote_domain_lookup_by_id_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainLookupByIdArgs, int]:
     """struct remote_domain_lookup_by_id_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainLookupByIdArgs)
@@ -5774,7 +5782,7 @@ def read_remote_domain_lookup_by_id_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainLookupByIdRet, int]:
     """struct remote_domain_lookup_by_id_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainLookupByIdRet)
@@ -5811,7 +5819,7 @@ def read_remote_connect_list_all_domains_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListAllDomainsArgs, int]:
     """struct remote_connect_list_all_domains_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListAllDomainsArgs)
@@ -5831,7 +5839,7 @@ def read_remote_connect_list_all_domains_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListAllDomainsRet, int]:
     """struct remote_connect_list_all_domains_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListAllDomainsRet)
@@ -5864,7 +5872,7 @@ def read_remote_connect_num_of_domains_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectNumOfDomainsRet, int]:
     """struct remote_connect_num_of_domains_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectNumOfDomainsRet)
@@ -5892,7 +5900,7 @@ def read_remote_connect_list_domains_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListDomainsArgs, int]:
     """struct remote_connect_list_domains_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListDomainsArgs)
@@ -5912,7 +5920,7 @@ def read_remote_connect_list_domains_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListDomainsRet, int]:
     """struct remote_connect_list_domains_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListDomainsRet)
@@ -5948,7 +5956,7 @@ def read_remote_connect_num_of_defined_domains_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectNumOfDefinedDomainsRet, int]:
     """struct remote_connect_num_of_defined_domains_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectNumOfDefinedDomainsRet)
@@ -5978,7 +5986,7 @@ def read_remote_connect_list_defined_domains_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListDefinedDomainsArgs, int]:
     """struct remote_connect_list_defined_domains_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListDefinedDomainsArgs)
@@ -6000,7 +6008,7 @@ def read_remote_connect_list_defined_domains_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListDefinedDomainsRet, int]:
     """struct remote_connect_list_defined_domains_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListDefinedDomainsRet)
@@ -6023,7 +6031,7 @@ def read_remote_domain_is_active_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainIsActiveArgs, int]:
     """struct remote_domain_is_active_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainIsActiveArgs)
@@ -6060,7 +6068,7 @@ def read_remote_domain_is_active_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainIsActiveRet, int]:
     """struct remote_domain_is_active_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainIsActiveRet)
@@ -6080,7 +6088,7 @@ def read_remote_domain_is_persistent_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainIsPersistentArgs, int]:
     """struct remote_domain_is_persistent_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainIsPersistentArgs)
@@ -6117,7 +6125,7 @@ def read_remote_domain_is_persistent_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainIsPersistentRet, int]:
     """struct remote_domain_is_persistent_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainIsPersistentRet)
@@ -6137,7 +6145,7 @@ def read_remote_domain_is_updated_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainIsUpdatedArgs, int]:
     """struct remote_domain_is_updated_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainIsUpdatedArgs)
@@ -6174,7 +6182,7 @@ def read_remote_domain_is_updated_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainIsUpdatedRet, int]:
     """struct remote_domain_is_updated_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainIsUpdatedRet)
@@ -6194,7 +6202,7 @@ def read_remote_domain_define_xml_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainDefineXmlArgs, int]:
     """struct remote_domain_define_xml_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainDefineXmlArgs)
@@ -6222,7 +6230,7 @@ def read_remote_domain_define_xml_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainDefineXmlRet, int]:
     """struct remote_domain_define_xml_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainDefineXmlRet)
@@ -6251,7 +6259,7 @@ def read_remote_domain_define_xml_flags_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainDefineXmlFlagsArgs, int]:
     """struct remote_domain_define_xml_flags_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainDefineXmlFlagsArgs)
@@ -6279,7 +6287,7 @@ def read_remote_domain_define_xml_flags_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainDefineXmlFlagsRet, int]:
     """struct remote_domain_define_xml_flags_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainDefineXmlFlagsRet)
@@ -6308,7 +6316,7 @@ def read_remote_domain_undefine_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainUndefineArgs, int]:
     """struct remote_domain_undefine_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainUndefineArgs)
@@ -6337,7 +6345,7 @@ def read_remote_domain_undefine_flags_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainUndefineFlagsArgs, int]:
     """struct remote_domain_undefine_flags_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainUndefineFlagsArgs)
@@ -6364,7 +6372,7 @@ def decode_remote_domain_rename_args(data: Buffer) -> RemoteDomainRenameArgs:
 
 def read_remote_domain_rename_args(data: Buffer, offset: int) -> tuple[RemoteDomainRenameArgs, int]:
     """struct remote_domain_rename_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainRenameArgs)
@@ -6416,7 +6424,7 @@ def decode_remote_domain_rename_ret(data: Buffer) -> RemoteDomainRenameRet:
 
 def read_remote_domain_rename_ret(data: Buffer, offset: int) -> tuple[RemoteDomainRenameRet, int]:
     """struct remote_domain_rename_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainRenameRet)
@@ -6436,7 +6444,7 @@ def read_remote_domain_get_xml_desc_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetXmlDescArgs, int]:
     """struct remote_domain_get_xml_desc_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetXmlDescArgs)
@@ -6465,7 +6473,7 @@ def read_remote_domain_get_xml_desc_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetXmlDescRet, int]:
     """struct remote_domain_get_xml_desc_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetXmlDescRet)
@@ -6495,7 +6503,7 @@ def read_remote_connect_domain_xml_from_native_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectDomainXmlFromNativeArgs, int]:
     """struct remote_connect_domain_xml_from_native_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectDomainXmlFromNativeArgs)
@@ -6535,7 +6543,7 @@ def read_remote_connect_domain_xml_from_native_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectDomainXmlFromNativeRet, int]:
     """struct remote_connect_domain_xml_from_native_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectDomainXmlFromNativeRet)
@@ -6565,7 +6573,7 @@ def read_remote_connect_domain_xml_to_native_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectDomainXmlToNativeArgs, int]:
     """struct remote_connect_domain_xml_to_native_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectDomainXmlToNativeArgs)
@@ -6605,7 +6613,7 @@ def read_remote_connect_domain_xml_to_native_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectDomainXmlToNativeRet, int]:
     """struct remote_connect_domain_xml_to_native_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectDomainXmlToNativeRet)
@@ -6633,7 +6641,7 @@ def read_remote_domain_get_metadata_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetMetadataArgs, int]:
     """struct remote_domain_get_metadata_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetMetadataArgs)
@@ -6681,7 +6689,7 @@ def read_remote_domain_get_metadata_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetMetadataRet, int]:
     """struct remote_domain_get_metadata_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetMetadataRet)
@@ -6709,7 +6717,7 @@ def read_remote_domain_set_metadata_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSetMetadataArgs, int]:
     """struct remote_domain_set_metadata_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSetMetadataArgs)
@@ -6791,7 +6799,7 @@ def read_remote_domain_get_autostart_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetAutostartArgs, int]:
     """struct remote_domain_get_autostart_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetAutostartArgs)
@@ -6828,7 +6836,7 @@ def read_remote_domain_get_autostart_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetAutostartRet, int]:
     """struct remote_domain_get_autostart_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetAutostartRet)
@@ -6848,7 +6856,7 @@ def read_remote_domain_set_autostart_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSetAutostartArgs, int]:
     """struct remote_domain_set_autostart_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSetAutostartArgs)
@@ -6879,7 +6887,7 @@ def read_remote_domain_get_autostart_once_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetAutostartOnceArgs, int]:
     """struct remote_domain_get_autostart_once_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetAutostartOnceArgs)
@@ -6916,7 +6924,7 @@ def read_remote_domain_get_autostart_once_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetAutostartOnceRet, int]:
     """struct remote_domain_get_autostart_once_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetAutostartOnceRet)
@@ -6936,7 +6944,7 @@ def read_remote_domain_set_autostart_once_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSetAutostartOnceArgs, int]:
     """struct remote_domain_set_autostart_once_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSetAutostartOnceArgs)
@@ -6965,7 +6973,7 @@ def decode_remote_domain_create_args(data: Buffer) -> RemoteDomainCreateArgs:
 
 def read_remote_domain_create_args(data: Buffer, offset: int) -> tuple[RemoteDomainCreateArgs, int]:
     """struct remote_domain_create_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainCreateArgs)
@@ -6994,7 +7002,7 @@ def read_remote_domain_create_with_flags_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainCreateWithFlagsArgs, int]:
     """struct remote_domain_create_with_flags_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainCreateWithFlagsArgs)
@@ -7023,7 +7031,7 @@ def read_remote_domain_create_with_flags_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainCreateWithFlagsRet, int]:
     """struct remote_domain_create_with_flags_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainCreateWithFlagsRet)
@@ -7052,7 +7060,7 @@ def read_remote_domain_create_with_files_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainCreateWithFilesArgs, int]:
     """struct remote_domain_create_with_files_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainCreateWithFilesArgs)
@@ -7081,7 +7089,7 @@ def read_remote_domain_create_with_files_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainCreateWithFilesRet, int]:
     """struct remote_domain_create_with_files_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainCreateWithFilesRet)
@@ -7110,7 +7118,7 @@ def read_remote_domain_create_xml_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainCreateXmlArgs, int]:
     """struct remote_domain_create_xml_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainCreateXmlArgs)
@@ -7138,7 +7146,7 @@ def read_remote_domain_create_xml_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainCreateXmlRet, int]:
     """struct remote_domain_create_xml_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainCreateXmlRet)
@@ -7169,7 +7177,7 @@ def read_remote_domain_create_xml_with_files_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainCreateXmlWithFilesArgs, int]:
     """struct remote_domain_create_xml_with_files_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainCreateXmlWithFilesArgs)
@@ -7199,7 +7207,7 @@ def read_remote_domain_create_xml_with_files_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainCreateXmlWithFilesRet, int]:
     """struct remote_domain_create_xml_with_files_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainCreateXmlWithFilesRet)
@@ -7228,7 +7236,7 @@ def read_remote_domain_fd_associate_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainFdAssociateArgs, int]:
     """struct remote_domain_fd_associate_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainFdAssociateArgs)
@@ -7267,7 +7275,7 @@ def read_remote_domain_suspend_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSuspendArgs, int]:
     """struct remote_domain_suspend_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSuspendArgs)
@@ -7294,7 +7302,7 @@ def decode_remote_domain_resume_args(data: Buffer) -> RemoteDomainResumeArgs:
 
 def read_remote_domain_resume_args(data: Buffer, offset: int) -> tuple[RemoteDomainResumeArgs, int]:
     """struct remote_domain_resume_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainResumeArgs)
@@ -7323,7 +7331,7 @@ def read_remote_domain_shutdown_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainShutdownArgs, int]:
     """struct remote_domain_shutdown_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainShutdownArgs)
@@ -7352,7 +7360,7 @@ def read_remote_domain_shutdown_flags_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainShutdownFlagsArgs, int]:
     """struct remote_domain_shutdown_flags_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainShutdownFlagsArgs)
@@ -7379,7 +7387,7 @@ def decode_remote_domain_reboot_args(data: Buffer) -> RemoteDomainRebootArgs:
 
 def read_remote_domain_reboot_args(data: Buffer, offset: int) -> tuple[RemoteDomainRebootArgs, int]:
     """struct remote_domain_reboot_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainRebootArgs)
@@ -7406,7 +7414,7 @@ def decode_remote_domain_reset_args(data: Buffer) -> RemoteDomainResetArgs:
 
 def read_remote_domain_reset_args(data: Buffer, offset: int) -> tuple[RemoteDomainResetArgs, int]:
     """struct remote_domain_reset_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainResetArgs)
@@ -7435,7 +7443,7 @@ def read_remote_domain_destroy_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainDestroyArgs, int]:
     """struct remote_domain_destroy_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainDestroyArgs)
@@ -7464,7 +7472,7 @@ def read_remote_domain_destroy_flags_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainDestroyFlagsArgs, int]:
     """struct remote_domain_destroy_flags_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainDestroyFlagsArgs)
@@ -7495,7 +7503,7 @@ def read_remote_domain_set_lifecycle_action_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSetLifecycleActionArgs, int]:
     """struct remote_domain_set_lifecycle_action_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSetLifecycleActionArgs)
@@ -7530,7 +7538,7 @@ def read_remote_domain_pm_suspend_for_duration_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainPmSuspendForDurationArgs, int]:
     """struct remote_domain_pm_suspend_for_duration_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainPmSuspendForDurationArgs)
@@ -7563,7 +7571,7 @@ def read_remote_domain_pm_wakeup_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainPmWakeupArgs, int]:
     """struct remote_domain_pm_wakeup_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainPmWakeupArgs)
@@ -7594,7 +7602,7 @@ def read_remote_domain_send_process_signal_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSendProcessSignalArgs, int]:
     """struct remote_domain_send_process_signal_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSendProcessSignalArgs)
@@ -7627,7 +7635,7 @@ def read_remote_domain_get_state_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetStateArgs, int]:
     """struct remote_domain_get_state_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetStateArgs)
@@ -7664,7 +7672,7 @@ def read_remote_domain_get_state_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetStateRet, int]:
     """struct remote_domain_get_state_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetStateRet)
@@ -7684,7 +7692,7 @@ def read_remote_domain_get_info_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetInfoArgs, int]:
     """struct remote_domain_get_info_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetInfoArgs)
@@ -7725,7 +7733,7 @@ def read_remote_domain_get_info_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetInfoRet, int]:
     """struct remote_domain_get_info_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetInfoRet)
@@ -7749,7 +7757,7 @@ def read_remote_domain_get_control_info_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetControlInfoArgs, int]:
     """struct remote_domain_get_control_info_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetControlInfoArgs)
@@ -7786,7 +7794,7 @@ def read_remote_domain_get_control_info_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetControlInfoRet, int]:
     """struct remote_domain_get_control_info_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetControlInfoRet)
@@ -7806,7 +7814,7 @@ def read_remote_domain_get_os_type_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetOsTypeArgs, int]:
     """struct remote_domain_get_os_type_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetOsTypeArgs)
@@ -7835,7 +7843,7 @@ def read_remote_domain_get_os_type_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetOsTypeRet, int]:
     """struct remote_domain_get_os_type_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetOsTypeRet)
@@ -7863,7 +7871,7 @@ def read_remote_domain_get_messages_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetMessagesArgs, int]:
     """struct remote_domain_get_messages_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetMessagesArgs)
@@ -7892,7 +7900,7 @@ def read_remote_domain_get_messages_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetMessagesRet, int]:
     """struct remote_domain_get_messages_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetMessagesRet)
@@ -7915,7 +7923,7 @@ def read_remote_domain_stats_record(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainStatsRecord, int]:
     """struct remote_domain_stats_record at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainStatsRecord)
@@ -7949,7 +7957,7 @@ def read_remote_connect_get_all_domain_stats_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectGetAllDomainStatsArgs, int]:
     """struct remote_connect_get_all_domain_stats_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectGetAllDomainStatsArgs)
@@ -7976,7 +7984,7 @@ def read_remote_connect_get_all_domain_stats_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectGetAllDomainStatsRet, int]:
     """struct remote_connect_get_all_domain_stats_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectGetAllDomainStatsRet)
@@ -7999,7 +8007,7 @@ def read_remote_domain_get_security_label_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetSecurityLabelArgs, int]:
     """struct remote_domain_get_security_label_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetSecurityLabelArgs)
@@ -8028,7 +8036,7 @@ def read_remote_domain_get_security_label_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetSecurityLabelRet, int]:
     """struct remote_domain_get_security_label_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetSecurityLabelRet)
@@ -8056,7 +8064,7 @@ def read_remote_domain_get_security_label_list_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetSecurityLabelListArgs, int]:
     """struct remote_domain_get_security_label_list_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetSecurityLabelListArgs)
@@ -8087,7 +8095,7 @@ def read_remote_domain_get_security_label_list_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetSecurityLabelListRet, int]:
     """struct remote_domain_get_security_label_list_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetSecurityLabelListRet)
@@ -8114,7 +8122,7 @@ def read_remote_domain_get_launch_security_info_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetLaunchSecurityInfoArgs, int]:
     """struct remote_domain_get_launch_security_info_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetLaunchSecurityInfoArgs)
@@ -8145,7 +8153,7 @@ def read_remote_domain_get_launch_security_info_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetLaunchSecurityInfoRet, int]:
     """struct remote_domain_get_launch_security_info_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetLaunchSecurityInfoRet)
@@ -8170,7 +8178,7 @@ def read_remote_domain_set_launch_security_state_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSetLaunchSecurityStateArgs, int]:
     """struct remote_domain_set_launch_security_state_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSetLaunchSecurityStateArgs)
@@ -8202,7 +8210,7 @@ def decode_remote_domain_save_args(data: Buffer) -> RemoteDomainSaveArgs:
 
 def read_remote_domain_save_args(data: Buffer, offset: int) -> tuple[RemoteDomainSaveArgs, int]:
     """struct remote_domain_save_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSaveArgs)
@@ -8241,7 +8249,7 @@ def read_remote_domain_save_flags_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSaveFlagsArgs, int]:
     """struct remote_domain_save_flags_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSaveFlagsArgs)
@@ -8297,7 +8305,7 @@ def read_remote_domain_save_params_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSaveParamsArgs, int]:
     """struct remote_domain_save_params_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSaveParamsArgs)
@@ -8331,7 +8339,7 @@ def read_remote_domain_restore_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainRestoreArgs, int]:
     """struct remote_domain_restore_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainRestoreArgs)
@@ -8359,7 +8367,7 @@ def read_remote_domain_restore_flags_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainRestoreFlagsArgs, int]:
     """struct remote_domain_restore_flags_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainRestoreFlagsArgs)
@@ -8404,7 +8412,7 @@ def read_remote_domain_restore_params_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainRestoreParamsArgs, int]:
     """struct remote_domain_restore_params_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainRestoreParamsArgs)
@@ -8431,7 +8439,7 @@ def read_remote_domain_save_image_get_xml_desc_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSaveImageGetXmlDescArgs, int]:
     """struct remote_domain_save_image_get_xml_desc_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSaveImageGetXmlDescArgs)
@@ -8461,7 +8469,7 @@ def read_remote_domain_save_image_get_xml_desc_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSaveImageGetXmlDescRet, int]:
     """struct remote_domain_save_image_get_xml_desc_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSaveImageGetXmlDescRet)
@@ -8491,7 +8499,7 @@ def read_remote_domain_save_image_define_xml_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSaveImageDefineXmlArgs, int]:
     """struct remote_domain_save_image_define_xml_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSaveImageDefineXmlArgs)
@@ -8529,7 +8537,7 @@ def read_remote_domain_managed_save_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainManagedSaveArgs, int]:
     """struct remote_domain_managed_save_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainManagedSaveArgs)
@@ -8560,7 +8568,7 @@ def read_remote_domain_has_managed_save_image_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainHasManagedSaveImageArgs, int]:
     """struct remote_domain_has_managed_save_image_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainHasManagedSaveImageArgs)
@@ -8599,7 +8607,7 @@ def read_remote_domain_has_managed_save_image_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainHasManagedSaveImageRet, int]:
     """struct remote_domain_has_managed_save_image_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainHasManagedSaveImageRet)
@@ -8621,7 +8629,7 @@ def read_remote_domain_managed_save_remove_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainManagedSaveRemoveArgs, int]:
     """struct remote_domain_managed_save_remove_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainManagedSaveRemoveArgs)
@@ -8652,7 +8660,7 @@ def read_remote_domain_managed_save_get_xml_desc_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainManagedSaveGetXmlDescArgs, int]:
     """struct remote_domain_managed_save_get_xml_desc_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainManagedSaveGetXmlDescArgs)
@@ -8683,7 +8691,7 @@ def read_remote_domain_managed_save_get_xml_desc_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainManagedSaveGetXmlDescRet, int]:
     """struct remote_domain_managed_save_get_xml_desc_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainManagedSaveGetXmlDescRet)
@@ -8713,7 +8721,7 @@ def read_remote_domain_managed_save_define_xml_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainManagedSaveDefineXmlArgs, int]:
     """struct remote_domain_managed_save_define_xml_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainManagedSaveDefineXmlArgs)
@@ -8759,7 +8767,7 @@ def read_remote_domain_core_dump_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainCoreDumpArgs, int]:
     """struct remote_domain_core_dump_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainCoreDumpArgs)
@@ -8800,7 +8808,7 @@ def read_remote_domain_core_dump_with_format_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainCoreDumpWithFormatArgs, int]:
     """struct remote_domain_core_dump_with_format_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainCoreDumpWithFormatArgs)
@@ -8841,7 +8849,7 @@ def read_remote_domain_attach_device_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainAttachDeviceArgs, int]:
     """struct remote_domain_attach_device_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainAttachDeviceArgs)
@@ -8882,7 +8890,7 @@ def read_remote_domain_attach_device_flags_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainAttachDeviceFlagsArgs, int]:
     """struct remote_domain_attach_device_flags_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainAttachDeviceFlagsArgs)
@@ -8921,7 +8929,7 @@ def read_remote_domain_detach_device_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainDetachDeviceArgs, int]:
     """struct remote_domain_detach_device_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainDetachDeviceArgs)
@@ -8962,7 +8970,7 @@ def read_remote_domain_detach_device_flags_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainDetachDeviceFlagsArgs, int]:
     """struct remote_domain_detach_device_flags_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainDetachDeviceFlagsArgs)
@@ -9003,7 +9011,7 @@ def read_remote_domain_detach_device_alias_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainDetachDeviceAliasArgs, int]:
     """struct remote_domain_detach_device_alias_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainDetachDeviceAliasArgs)
@@ -9044,7 +9052,7 @@ def read_remote_domain_update_device_flags_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainUpdateDeviceFlagsArgs, int]:
     """struct remote_domain_update_device_flags_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainUpdateDeviceFlagsArgs)
@@ -9083,7 +9091,7 @@ def read_remote_domain_get_max_memory_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetMaxMemoryArgs, int]:
     """struct remote_domain_get_max_memory_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetMaxMemoryArgs)
@@ -9120,7 +9128,7 @@ def read_remote_domain_get_max_memory_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetMaxMemoryRet, int]:
     """struct remote_domain_get_max_memory_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetMaxMemoryRet)
@@ -9140,7 +9148,7 @@ def read_remote_domain_set_max_memory_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSetMaxMemoryArgs, int]:
     """struct remote_domain_set_max_memory_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSetMaxMemoryArgs)
@@ -9169,7 +9177,7 @@ def read_remote_domain_set_memory_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSetMemoryArgs, int]:
     """struct remote_domain_set_memory_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSetMemoryArgs)
@@ -9198,7 +9206,7 @@ def read_remote_domain_set_memory_flags_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSetMemoryFlagsArgs, int]:
     """struct remote_domain_set_memory_flags_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSetMemoryFlagsArgs)
@@ -9231,7 +9239,7 @@ def read_remote_domain_get_memory_parameters_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetMemoryParametersArgs, int]:
     """struct remote_domain_get_memory_parameters_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetMemoryParametersArgs)
@@ -9264,7 +9272,7 @@ def read_remote_domain_get_memory_parameters_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetMemoryParametersRet, int]:
     """struct remote_domain_get_memory_parameters_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetMemoryParametersRet)
@@ -9291,7 +9299,7 @@ def read_remote_domain_set_memory_parameters_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSetMemoryParametersArgs, int]:
     """struct remote_domain_set_memory_parameters_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSetMemoryParametersArgs)
@@ -9327,7 +9335,7 @@ def read_remote_domain_get_numa_parameters_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetNumaParametersArgs, int]:
     """struct remote_domain_get_numa_parameters_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetNumaParametersArgs)
@@ -9358,7 +9366,7 @@ def read_remote_domain_get_numa_parameters_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetNumaParametersRet, int]:
     """struct remote_domain_get_numa_parameters_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetNumaParametersRet)
@@ -9385,7 +9393,7 @@ def read_remote_domain_set_numa_parameters_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSetNumaParametersArgs, int]:
     """struct remote_domain_set_numa_parameters_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSetNumaParametersArgs)
@@ -9425,7 +9433,7 @@ def decode_remote_domain_memory_stat(data: Buffer) -> RemoteDomainMemoryStat:
 
 def read_remote_domain_memory_stat(data: Buffer, offset: int) -> tuple[RemoteDomainMemoryStat, int]:
     """struct remote_domain_memory_stat at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMemoryStat)
@@ -9445,7 +9453,7 @@ def read_remote_domain_memory_stats_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMemoryStatsArgs, int]:
     """struct remote_domain_memory_stats_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMemoryStatsArgs)
@@ -9476,7 +9484,7 @@ def read_remote_domain_memory_stats_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMemoryStatsRet, int]:
     """struct remote_domain_memory_stats_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMemoryStatsRet)
@@ -9501,7 +9509,7 @@ def read_remote_domain_set_memory_stats_period_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSetMemoryStatsPeriodArgs, int]:
     """struct remote_domain_set_memory_stats_period_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSetMemoryStatsPeriodArgs)
@@ -9532,7 +9540,7 @@ def read_remote_domain_memory_peek_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMemoryPeekArgs, int]:
     """struct remote_domain_memory_peek_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMemoryPeekArgs)
@@ -9565,7 +9573,7 @@ def read_remote_domain_memory_peek_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMemoryPeekRet, int]:
     """struct remote_domain_memory_peek_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMemoryPeekRet)
@@ -9595,7 +9603,7 @@ def read_remote_domain_start_dirty_rate_calc_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainStartDirtyRateCalcArgs, int]:
     """struct remote_domain_start_dirty_rate_calc_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainStartDirtyRateCalcArgs)
@@ -9626,7 +9634,7 @@ def read_remote_domain_get_max_vcpus_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetMaxVcpusArgs, int]:
     """struct remote_domain_get_max_vcpus_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetMaxVcpusArgs)
@@ -9663,7 +9671,7 @@ def read_remote_domain_get_max_vcpus_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetMaxVcpusRet, int]:
     """struct remote_domain_get_max_vcpus_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetMaxVcpusRet)
@@ -9683,7 +9691,7 @@ def read_remote_domain_set_vcpus_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSetVcpusArgs, int]:
     """struct remote_domain_set_vcpus_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSetVcpusArgs)
@@ -9712,7 +9720,7 @@ def read_remote_domain_set_vcpus_flags_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSetVcpusFlagsArgs, int]:
     """struct remote_domain_set_vcpus_flags_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSetVcpusFlagsArgs)
@@ -9743,7 +9751,7 @@ def read_remote_domain_get_vcpus_flags_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetVcpusFlagsArgs, int]:
     """struct remote_domain_get_vcpus_flags_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetVcpusFlagsArgs)
@@ -9780,7 +9788,7 @@ def read_remote_domain_get_vcpus_flags_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetVcpusFlagsRet, int]:
     """struct remote_domain_get_vcpus_flags_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetVcpusFlagsRet)
@@ -9800,7 +9808,7 @@ def read_remote_domain_set_vcpu_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSetVcpuArgs, int]:
     """struct remote_domain_set_vcpu_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSetVcpuArgs)
@@ -9847,7 +9855,7 @@ def decode_remote_vcpu_info(data: Buffer) -> RemoteVcpuInfo:
 
 def read_remote_vcpu_info(data: Buffer, offset: int) -> tuple[RemoteVcpuInfo, int]:
     """struct remote_vcpu_info at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteVcpuInfo)
@@ -9867,7 +9875,7 @@ def read_remote_domain_get_vcpus_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetVcpusArgs, int]:
     """struct remote_domain_get_vcpus_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetVcpusArgs)
@@ -9898,7 +9906,7 @@ def read_remote_domain_get_vcpus_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetVcpusRet, int]:
     """struct remote_domain_get_vcpus_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetVcpusRet)
@@ -9931,7 +9939,7 @@ def read_remote_domain_pin_vcpu_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainPinVcpuArgs, int]:
     """struct remote_domain_pin_vcpu_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainPinVcpuArgs)
@@ -9970,7 +9978,7 @@ def read_remote_domain_pin_vcpu_flags_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainPinVcpuFlagsArgs, int]:
     """struct remote_domain_pin_vcpu_flags_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainPinVcpuFlagsArgs)
@@ -10011,7 +10019,7 @@ def read_remote_domain_get_vcpu_pin_info_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetVcpuPinInfoArgs, int]:
     """struct remote_domain_get_vcpu_pin_info_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetVcpuPinInfoArgs)
@@ -10044,7 +10052,7 @@ def read_remote_domain_get_vcpu_pin_info_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetVcpuPinInfoRet, int]:
     """struct remote_domain_get_vcpu_pin_info_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetVcpuPinInfoRet)
@@ -10072,7 +10080,7 @@ def read_remote_domain_pin_emulator_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainPinEmulatorArgs, int]:
     """struct remote_domain_pin_emulator_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainPinEmulatorArgs)
@@ -10113,7 +10121,7 @@ def read_remote_domain_get_emulator_pin_info_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetEmulatorPinInfoArgs, int]:
     """struct remote_domain_get_emulator_pin_info_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetEmulatorPinInfoArgs)
@@ -10146,7 +10154,7 @@ def read_remote_domain_get_emulator_pin_info_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetEmulatorPinInfoRet, int]:
     """struct remote_domain_get_emulator_pin_info_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetEmulatorPinInfoRet)
@@ -10174,7 +10182,7 @@ def read_remote_domain_get_cpu_stats_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetCpuStatsArgs, int]:
     """struct remote_domain_get_cpu_stats_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetCpuStatsArgs)
@@ -10223,7 +10231,7 @@ def read_remote_domain_get_cpu_stats_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetCpuStatsRet, int]:
     """struct remote_domain_get_cpu_stats_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetCpuStatsRet)
@@ -10248,7 +10256,7 @@ def read_remote_domain_get_scheduler_type_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetSchedulerTypeArgs, int]:
     """struct remote_domain_get_scheduler_type_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetSchedulerTypeArgs)
@@ -10277,7 +10285,7 @@ def read_remote_domain_get_scheduler_type_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetSchedulerTypeRet, int]:
     """struct remote_domain_get_scheduler_type_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetSchedulerTypeRet)
@@ -10307,7 +10315,7 @@ def read_remote_domain_get_scheduler_parameters_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetSchedulerParametersArgs, int]:
     """struct remote_domain_get_scheduler_parameters_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetSchedulerParametersArgs)
@@ -10338,7 +10346,7 @@ def read_remote_domain_get_scheduler_parameters_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetSchedulerParametersRet, int]:
     """struct remote_domain_get_scheduler_parameters_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetSchedulerParametersRet)
@@ -10363,7 +10371,7 @@ def read_remote_domain_get_scheduler_parameters_flags_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetSchedulerParametersFlagsArgs, int]:
     """struct remote_domain_get_scheduler_parameters_flags_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetSchedulerParametersFlagsArgs)
@@ -10396,7 +10404,7 @@ def read_remote_domain_get_scheduler_parameters_flags_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetSchedulerParametersFlagsRet, int]:
     """struct remote_domain_get_scheduler_parameters_flags_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetSchedulerParametersFlagsRet)
@@ -10421,7 +10429,7 @@ def read_remote_domain_set_scheduler_parameters_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSetSchedulerParametersArgs, int]:
     """struct remote_domain_set_scheduler_parameters_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSetSchedulerParametersArgs)
@@ -10455,7 +10463,7 @@ def read_remote_domain_set_scheduler_parameters_flags_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSetSchedulerParametersFlagsArgs, int]:
     """struct remote_domain_set_scheduler_parameters_flags_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSetSchedulerParametersFlagsArgs)
@@ -10489,7 +10497,7 @@ def read_remote_domain_get_perf_events_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetPerfEventsArgs, int]:
     """struct remote_domain_get_perf_events_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetPerfEventsArgs)
@@ -10518,7 +10526,7 @@ def read_remote_domain_get_perf_events_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetPerfEventsRet, int]:
     """struct remote_domain_get_perf_events_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetPerfEventsRet)
@@ -10541,7 +10549,7 @@ def read_remote_domain_set_perf_events_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSetPerfEventsArgs, int]:
     """struct remote_domain_set_perf_events_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSetPerfEventsArgs)
@@ -10568,7 +10576,7 @@ def read_remote_domain_set_perf_events_args(
 
 def decode_remote_domain_iothread_info(data: Buffer) -> RemoteDomainIothreadInfo:
     """struct remote_domain_iothread_info that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: RemoteDomainIothreadInfo
     try:
         value = next(_new_RemoteDomainIothreadInfo)
@@ -10593,7 +10601,7 @@ def read_remote_domain_iothread_info(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainIothreadInfo, int]:
     """struct remote_domain_iothread_info at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainIothreadInfo)
@@ -10621,7 +10629,7 @@ def read_remote_domain_get_iothread_info_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetIothreadInfoArgs, int]:
     """struct remote_domain_get_iothread_info_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetIothreadInfoArgs)
@@ -10650,7 +10658,7 @@ def read_remote_domain_get_iothread_info_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetIothreadInfoRet, int]:
     """struct remote_domain_get_iothread_info_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetIothreadInfoRet)
@@ -10675,7 +10683,7 @@ def read_remote_domain_pin_iothread_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainPinIothreadArgs, int]:
     """struct remote_domain_pin_iothread_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainPinIothreadArgs)
@@ -10716,7 +10724,7 @@ def read_remote_domain_add_iothread_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainAddIothreadArgs, int]:
     """struct remote_domain_add_iothread_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainAddIothreadArgs)
@@ -10747,7 +10755,7 @@ def read_remote_domain_del_iothread_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainDelIothreadArgs, int]:
     """struct remote_domain_del_iothread_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainDelIothreadArgs)
@@ -10780,7 +10788,7 @@ def read_remote_domain_set_iothread_params_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSetIothreadParamsArgs, int]:
     """struct remote_domain_set_iothread_params_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSetIothreadParamsArgs)
@@ -10816,7 +10824,7 @@ def read_remote_domain_block_stats_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainBlockStatsArgs, int]:
     """struct remote_domain_block_stats_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainBlockStatsArgs)
@@ -10863,7 +10871,7 @@ def read_remote_domain_block_stats_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainBlockStatsRet, int]:
     """struct remote_domain_block_stats_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainBlockStatsRet)
@@ -10883,7 +10891,7 @@ def read_remote_domain_block_stats_flags_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainBlockStatsFlagsArgs, int]:
     """struct remote_domain_block_stats_flags_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainBlockStatsFlagsArgs)
@@ -10924,7 +10932,7 @@ def read_remote_domain_block_stats_flags_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainBlockStatsFlagsRet, int]:
     """struct remote_domain_block_stats_flags_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainBlockStatsFlagsRet)
@@ -10949,7 +10957,7 @@ def read_remote_domain_get_block_info_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetBlockInfoArgs, int]:
     """struct remote_domain_get_block_info_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetBlockInfoArgs)
@@ -10996,7 +11004,7 @@ def read_remote_domain_get_block_info_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetBlockInfoRet, int]:
     """struct remote_domain_get_block_info_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetBlockInfoRet)
@@ -11009,7 +11017,7 @@ def read_remote_domain_get_block_info_ret(
 
 def decode_remote_domain_disk_error(data: Buffer) -> RemoteDomainDiskError:
     """struct remote_domain_disk_error that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: RemoteDomainDiskError
     try:
         value = next(_new_RemoteDomainDiskError)
@@ -11032,7 +11040,7 @@ def decode_remote_domain_disk_error(data: Buffer) -> RemoteDomainDiskError:
 
 def read_remote_domain_disk_error(data: Buffer, offset: int) -> tuple[RemoteDomainDiskError, int]:
     """struct remote_domain_disk_error at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainDiskError)
@@ -11060,7 +11068,7 @@ def read_remote_domain_get_disk_errors_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetDiskErrorsArgs, int]:
     """struct remote_domain_get_disk_errors_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetDiskErrorsArgs)
@@ -11091,7 +11099,7 @@ def read_remote_domain_get_disk_errors_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetDiskErrorsRet, int]:
     """struct remote_domain_get_disk_errors_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetDiskErrorsRet)
@@ -11116,7 +11124,7 @@ def read_remote_domain_block_peek_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainBlockPeekArgs, int]:
     """struct remote_domain_block_peek_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainBlockPeekArgs)
@@ -11159,7 +11167,7 @@ def read_remote_domain_block_peek_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainBlockPeekRet, int]:
     """struct remote_domain_block_peek_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainBlockPeekRet)
@@ -11187,7 +11195,7 @@ def read_remote_domain_block_resize_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainBlockResizeArgs, int]:
     """struct remote_domain_block_resize_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainBlockResizeArgs)
@@ -11230,7 +11238,7 @@ def read_remote_domain_get_blkio_parameters_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetBlkioParametersArgs, int]:
     """struct remote_domain_get_blkio_parameters_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetBlkioParametersArgs)
@@ -11263,7 +11271,7 @@ def read_remote_domain_get_blkio_parameters_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetBlkioParametersRet, int]:
     """struct remote_domain_get_blkio_parameters_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetBlkioParametersRet)
@@ -11290,7 +11298,7 @@ def read_remote_domain_set_blkio_parameters_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSetBlkioParametersArgs, int]:
     """struct remote_domain_set_blkio_parameters_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSetBlkioParametersArgs)
@@ -11324,7 +11332,7 @@ def read_remote_domain_get_block_io_tune_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetBlockIoTuneArgs, int]:
     """struct remote_domain_get_block_io_tune_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetBlockIoTuneArgs)
@@ -11370,7 +11378,7 @@ def read_remote_domain_get_block_io_tune_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetBlockIoTuneRet, int]:
     """struct remote_domain_get_block_io_tune_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetBlockIoTuneRet)
@@ -11395,7 +11403,7 @@ def read_remote_domain_set_block_io_tune_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSetBlockIoTuneArgs, int]:
     """struct remote_domain_set_block_io_tune_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSetBlockIoTuneArgs)
@@ -11439,7 +11447,7 @@ def read_remote_domain_set_throttle_group_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSetThrottleGroupArgs, int]:
     """struct remote_domain_set_throttle_group_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSetThrottleGroupArgs)
@@ -11483,7 +11491,7 @@ def read_remote_domain_del_throttle_group_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainDelThrottleGroupArgs, int]:
     """struct remote_domain_del_throttle_group_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainDelThrottleGroupArgs)
@@ -11531,7 +11539,7 @@ def read_remote_domain_set_block_threshold_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSetBlockThresholdArgs, int]:
     """struct remote_domain_set_block_threshold_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSetBlockThresholdArgs)
@@ -11572,7 +11580,7 @@ def read_remote_domain_block_pull_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainBlockPullArgs, int]:
     """struct remote_domain_block_pull_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainBlockPullArgs)
@@ -11613,7 +11621,7 @@ def read_remote_domain_block_rebase_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainBlockRebaseArgs, int]:
     """struct remote_domain_block_rebase_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainBlockRebaseArgs)
@@ -11669,7 +11677,7 @@ def read_remote_domain_block_commit_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainBlockCommitArgs, int]:
     """struct remote_domain_block_commit_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainBlockCommitArgs)
@@ -11742,7 +11750,7 @@ def read_remote_domain_block_copy_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainBlockCopyArgs, int]:
     """struct remote_domain_block_copy_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainBlockCopyArgs)
@@ -11796,7 +11804,7 @@ def read_remote_domain_get_block_job_info_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetBlockJobInfoArgs, int]:
     """struct remote_domain_get_block_job_info_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetBlockJobInfoArgs)
@@ -11843,7 +11851,7 @@ def read_remote_domain_get_block_job_info_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetBlockJobInfoRet, int]:
     """struct remote_domain_get_block_job_info_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetBlockJobInfoRet)
@@ -11863,7 +11871,7 @@ def read_remote_domain_block_job_set_speed_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainBlockJobSetSpeedArgs, int]:
     """struct remote_domain_block_job_set_speed_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainBlockJobSetSpeedArgs)
@@ -11904,7 +11912,7 @@ def read_remote_domain_block_job_abort_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainBlockJobAbortArgs, int]:
     """struct remote_domain_block_job_abort_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainBlockJobAbortArgs)
@@ -11943,7 +11951,7 @@ def read_remote_domain_interface_stats_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainInterfaceStatsArgs, int]:
     """struct remote_domain_interface_stats_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainInterfaceStatsArgs)
@@ -11999,7 +12007,7 @@ def read_remote_domain_interface_stats_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainInterfaceStatsRet, int]:
     """struct remote_domain_interface_stats_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainInterfaceStatsRet)
@@ -12030,7 +12038,7 @@ def read_remote_domain_get_interface_parameters_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetInterfaceParametersArgs, int]:
     """struct remote_domain_get_interface_parameters_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetInterfaceParametersArgs)
@@ -12073,7 +12081,7 @@ def read_remote_domain_get_interface_parameters_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetInterfaceParametersRet, int]:
     """struct remote_domain_get_interface_parameters_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetInterfaceParametersRet)
@@ -12100,7 +12108,7 @@ def read_remote_domain_set_interface_parameters_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSetInterfaceParametersArgs, int]:
     """struct remote_domain_set_interface_parameters_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSetInterfaceParametersArgs)
@@ -12137,7 +12145,7 @@ def read_remote_domain_set_interface_parameters_args(
 
 def decode_remote_domain_ip_addr(data: Buffer) -> RemoteDomainIpAddr:
     """struct remote_domain_ip_addr that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: RemoteDomainIpAddr
     try:
         value = next(_new_RemoteDomainIpAddr)
@@ -12160,7 +12168,7 @@ def decode_remote_domain_ip_addr(data: Buffer) -> RemoteDomainIpAddr:
 
 def read_remote_domain_ip_addr(data: Buffer, offset: int) -> tuple[RemoteDomainIpAddr, int]:
     """struct remote_domain_ip_addr at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainIpAddr)
@@ -12186,7 +12194,7 @@ def decode_remote_domain_interface(data: Buffer) -> RemoteDomainInterface:
 
 def read_remote_domain_interface(data: Buffer, offset: int) -> tuple[RemoteDomainInterface, int]:
     """struct remote_domain_interface at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainInterface)
@@ -12236,7 +12244,7 @@ def read_remote_domain_interface_addresses_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainInterfaceAddressesArgs, int]:
     """struct remote_domain_interface_addresses_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainInterfaceAddressesArgs)
@@ -12267,7 +12275,7 @@ def read_remote_domain_interface_addresses_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainInterfaceAddressesRet, int]:
     """struct remote_domain_interface_addresses_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainInterfaceAddressesRet)
@@ -12290,7 +12298,7 @@ def read_remote_domain_open_console_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainOpenConsoleArgs, int]:
     """struct remote_domain_open_console_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainOpenConsoleArgs)
@@ -12336,7 +12344,7 @@ def read_remote_domain_open_channel_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainOpenChannelArgs, int]:
     """struct remote_domain_open_channel_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainOpenChannelArgs)
@@ -12382,7 +12390,7 @@ def read_remote_domain_open_graphics_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainOpenGraphicsArgs, int]:
     """struct remote_domain_open_graphics_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainOpenGraphicsArgs)
@@ -12413,7 +12421,7 @@ def read_remote_domain_open_graphics_fd_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainOpenGraphicsFdArgs, int]:
     """struct remote_domain_open_graphics_fd_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainOpenGraphicsFdArgs)
@@ -12444,7 +12452,7 @@ def read_remote_domain_graphics_reload_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGraphicsReloadArgs, int]:
     """struct remote_domain_graphics_reload_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGraphicsReloadArgs)
@@ -12475,7 +12483,7 @@ def read_remote_domain_screenshot_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainScreenshotArgs, int]:
     """struct remote_domain_screenshot_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainScreenshotArgs)
@@ -12506,7 +12514,7 @@ def read_remote_domain_screenshot_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainScreenshotRet, int]:
     """struct remote_domain_screenshot_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainScreenshotRet)
@@ -12541,7 +12549,7 @@ def read_remote_domain_send_key_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSendKeyArgs, int]:
     """struct remote_domain_send_key_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSendKeyArgs)
@@ -12582,7 +12590,7 @@ def read_remote_domain_inject_nmi_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainInjectNmiArgs, int]:
     """struct remote_domain_inject_nmi_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainInjectNmiArgs)
@@ -12611,7 +12619,7 @@ def read_remote_domain_get_job_info_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetJobInfoArgs, int]:
     """struct remote_domain_get_job_info_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetJobInfoArgs)
@@ -12661,7 +12669,7 @@ def read_remote_domain_get_job_info_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetJobInfoRet, int]:
     """struct remote_domain_get_job_info_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetJobInfoRet)
@@ -12694,7 +12702,7 @@ def read_remote_domain_get_job_stats_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetJobStatsArgs, int]:
     """struct remote_domain_get_job_stats_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetJobStatsArgs)
@@ -12723,7 +12731,7 @@ def read_remote_domain_get_job_stats_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetJobStatsRet, int]:
     """struct remote_domain_get_job_stats_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetJobStatsRet)
@@ -12746,7 +12754,7 @@ def read_remote_domain_abort_job_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainAbortJobArgs, int]:
     """struct remote_domain_abort_job_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainAbortJobArgs)
@@ -12775,7 +12783,7 @@ def read_remote_domain_abort_job_flags_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainAbortJobFlagsArgs, int]:
     """struct remote_domain_abort_job_flags_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainAbortJobFlagsArgs)
@@ -12804,7 +12812,7 @@ def read_remote_domain_migrate_begin3_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigrateBegin3Args, int]:
     """struct remote_domain_migrate_begin3_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigrateBegin3Args)
@@ -12867,7 +12875,7 @@ def read_remote_domain_migrate_begin3_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigrateBegin3Ret, int]:
     """struct remote_domain_migrate_begin3_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigrateBegin3Ret)
@@ -12905,7 +12913,7 @@ def read_remote_domain_migrate_prepare3_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigratePrepare3Args, int]:
     """struct remote_domain_migrate_prepare3_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigratePrepare3Args)
@@ -12975,7 +12983,7 @@ def read_remote_domain_migrate_prepare3_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigratePrepare3Ret, int]:
     """struct remote_domain_migrate_prepare3_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigratePrepare3Ret)
@@ -13020,7 +13028,7 @@ def read_remote_domain_migrate_prepare_tunnel3_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigratePrepareTunnel3Args, int]:
     """struct remote_domain_migrate_prepare_tunnel3_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigratePrepareTunnel3Args)
@@ -13075,7 +13083,7 @@ def read_remote_domain_migrate_prepare_tunnel3_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigratePrepareTunnel3Ret, int]:
     """struct remote_domain_migrate_prepare_tunnel3_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigratePrepareTunnel3Ret)
@@ -13103,7 +13111,7 @@ def read_remote_domain_migrate_perform3_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigratePerform3Args, int]:
     """struct remote_domain_migrate_perform3_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigratePerform3Args)
@@ -13208,7 +13216,7 @@ def read_remote_domain_migrate_perform3_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigratePerform3Ret, int]:
     """struct remote_domain_migrate_perform3_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigratePerform3Ret)
@@ -13236,7 +13244,7 @@ def read_remote_domain_migrate_finish3_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigrateFinish3Args, int]:
     """struct remote_domain_migrate_finish3_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigrateFinish3Args)
@@ -13308,7 +13316,7 @@ def read_remote_domain_migrate_finish3_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigrateFinish3Ret, int]:
     """struct remote_domain_migrate_finish3_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigrateFinish3Ret)
@@ -13347,7 +13355,7 @@ def read_remote_domain_migrate_confirm3_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigrateConfirm3Args, int]:
     """struct remote_domain_migrate_confirm3_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigrateConfirm3Args)
@@ -13390,7 +13398,7 @@ def read_remote_domain_migrate_begin3_params_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigrateBegin3ParamsArgs, int]:
     """struct remote_domain_migrate_begin3_params_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigrateBegin3ParamsArgs)
@@ -13426,7 +13434,7 @@ def read_remote_domain_migrate_begin3_params_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigrateBegin3ParamsRet, int]:
     """struct remote_domain_migrate_begin3_params_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigrateBegin3ParamsRet)
@@ -13466,7 +13474,7 @@ def read_remote_domain_migrate_prepare3_params_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigratePrepare3ParamsArgs, int]:
     """struct remote_domain_migrate_prepare3_params_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigratePrepare3ParamsArgs)
@@ -13501,7 +13509,7 @@ def read_remote_domain_migrate_prepare3_params_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigratePrepare3ParamsRet, int]:
     """struct remote_domain_migrate_prepare3_params_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigratePrepare3ParamsRet)
@@ -13546,7 +13554,7 @@ def read_remote_domain_migrate_prepare_tunnel3_params_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigratePrepareTunnel3ParamsArgs, int]:
     """struct remote_domain_migrate_prepare_tunnel3_params_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigratePrepareTunnel3ParamsArgs)
@@ -13581,7 +13589,7 @@ def read_remote_domain_migrate_prepare_tunnel3_params_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigratePrepareTunnel3ParamsRet, int]:
     """struct remote_domain_migrate_prepare_tunnel3_params_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigratePrepareTunnel3ParamsRet)
@@ -13611,7 +13619,7 @@ def read_remote_domain_migrate_perform3_params_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigratePerform3ParamsArgs, int]:
     """struct remote_domain_migrate_perform3_params_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigratePerform3ParamsArgs)
@@ -13672,7 +13680,7 @@ def read_remote_domain_migrate_perform3_params_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigratePerform3ParamsRet, int]:
     """struct remote_domain_migrate_perform3_params_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigratePerform3ParamsRet)
@@ -13702,7 +13710,7 @@ def read_remote_domain_migrate_finish3_params_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigrateFinish3ParamsArgs, int]:
     """struct remote_domain_migrate_finish3_params_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigrateFinish3ParamsArgs)
@@ -13737,7 +13745,7 @@ def read_remote_domain_migrate_finish3_params_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigrateFinish3ParamsRet, int]:
     """struct remote_domain_migrate_finish3_params_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigrateFinish3ParamsRet)
@@ -13778,7 +13786,7 @@ def read_remote_domain_migrate_confirm3_params_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigrateConfirm3ParamsArgs, int]:
     """struct remote_domain_migrate_confirm3_params_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigrateConfirm3ParamsArgs)
@@ -13820,7 +13828,7 @@ def read_remote_domain_migrate_prepare_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigratePrepareArgs, int]:
     """struct remote_domain_migrate_prepare_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigratePrepareArgs)
@@ -13874,7 +13882,7 @@ def read_remote_domain_migrate_prepare_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigratePrepareRet, int]:
     """struct remote_domain_migrate_prepare_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigratePrepareRet)
@@ -13917,7 +13925,7 @@ def read_remote_domain_migrate_perform_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigratePerformArgs, int]:
     """struct remote_domain_migrate_perform_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigratePerformArgs)
@@ -13983,7 +13991,7 @@ def read_remote_domain_migrate_finish_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigrateFinishArgs, int]:
     """struct remote_domain_migrate_finish_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigrateFinishArgs)
@@ -14031,7 +14039,7 @@ def read_remote_domain_migrate_finish_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigrateFinishRet, int]:
     """struct remote_domain_migrate_finish_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigrateFinishRet)
@@ -14060,7 +14068,7 @@ def read_remote_domain_migrate_prepare2_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigratePrepare2Args, int]:
     """struct remote_domain_migrate_prepare2_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigratePrepare2Args)
@@ -14122,7 +14130,7 @@ def read_remote_domain_migrate_prepare2_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigratePrepare2Ret, int]:
     """struct remote_domain_migrate_prepare2_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigratePrepare2Ret)
@@ -14165,7 +14173,7 @@ def read_remote_domain_migrate_finish2_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigrateFinish2Args, int]:
     """struct remote_domain_migrate_finish2_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigrateFinish2Args)
@@ -14213,7 +14221,7 @@ def read_remote_domain_migrate_finish2_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigrateFinish2Ret, int]:
     """struct remote_domain_migrate_finish2_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigrateFinish2Ret)
@@ -14244,7 +14252,7 @@ def read_remote_domain_migrate_prepare_tunnel_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigratePrepareTunnelArgs, int]:
     """struct remote_domain_migrate_prepare_tunnel_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigratePrepareTunnelArgs)
@@ -14291,7 +14299,7 @@ def read_remote_domain_migrate_get_max_downtime_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigrateGetMaxDowntimeArgs, int]:
     """struct remote_domain_migrate_get_max_downtime_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigrateGetMaxDowntimeArgs)
@@ -14330,7 +14338,7 @@ def read_remote_domain_migrate_get_max_downtime_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigrateGetMaxDowntimeRet, int]:
     """struct remote_domain_migrate_get_max_downtime_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigrateGetMaxDowntimeRet)
@@ -14352,7 +14360,7 @@ def read_remote_domain_migrate_set_max_downtime_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigrateSetMaxDowntimeArgs, int]:
     """struct remote_domain_migrate_set_max_downtime_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigrateSetMaxDowntimeArgs)
@@ -14385,7 +14393,7 @@ def read_remote_domain_migrate_get_max_speed_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigrateGetMaxSpeedArgs, int]:
     """struct remote_domain_migrate_get_max_speed_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigrateGetMaxSpeedArgs)
@@ -14424,7 +14432,7 @@ def read_remote_domain_migrate_get_max_speed_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigrateGetMaxSpeedRet, int]:
     """struct remote_domain_migrate_get_max_speed_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigrateGetMaxSpeedRet)
@@ -14446,7 +14454,7 @@ def read_remote_domain_migrate_set_max_speed_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigrateSetMaxSpeedArgs, int]:
     """struct remote_domain_migrate_set_max_speed_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigrateSetMaxSpeedArgs)
@@ -14479,7 +14487,7 @@ def read_remote_domain_migrate_get_compression_cache_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigrateGetCompressionCacheArgs, int]:
     """struct remote_domain_migrate_get_compression_cache_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigrateGetCompressionCacheArgs)
@@ -14518,7 +14526,7 @@ def read_remote_domain_migrate_get_compression_cache_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigrateGetCompressionCacheRet, int]:
     """struct remote_domain_migrate_get_compression_cache_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigrateGetCompressionCacheRet)
@@ -14540,7 +14548,7 @@ def read_remote_domain_migrate_set_compression_cache_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigrateSetCompressionCacheArgs, int]:
     """struct remote_domain_migrate_set_compression_cache_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigrateSetCompressionCacheArgs)
@@ -14573,7 +14581,7 @@ def read_remote_domain_migrate_start_post_copy_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainMigrateStartPostCopyArgs, int]:
     """struct remote_domain_migrate_start_post_copy_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainMigrateStartPostCopyArgs)
@@ -14604,7 +14612,7 @@ def read_remote_domain_snapshot_create_xml_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSnapshotCreateXmlArgs, int]:
     """struct remote_domain_snapshot_create_xml_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSnapshotCreateXmlArgs)
@@ -14643,7 +14651,7 @@ def read_remote_domain_snapshot_create_xml_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSnapshotCreateXmlRet, int]:
     """struct remote_domain_snapshot_create_xml_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSnapshotCreateXmlRet)
@@ -14685,7 +14693,7 @@ def read_remote_domain_snapshot_get_xml_desc_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSnapshotGetXmlDescArgs, int]:
     """struct remote_domain_snapshot_get_xml_desc_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSnapshotGetXmlDescArgs)
@@ -14727,7 +14735,7 @@ def read_remote_domain_snapshot_get_xml_desc_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSnapshotGetXmlDescRet, int]:
     """struct remote_domain_snapshot_get_xml_desc_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSnapshotGetXmlDescRet)
@@ -14755,7 +14763,7 @@ def read_remote_domain_list_all_snapshots_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainListAllSnapshotsArgs, int]:
     """struct remote_domain_list_all_snapshots_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainListAllSnapshotsArgs)
@@ -14786,7 +14794,7 @@ def read_remote_domain_list_all_snapshots_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainListAllSnapshotsRet, int]:
     """struct remote_domain_list_all_snapshots_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainListAllSnapshotsRet)
@@ -14813,7 +14821,7 @@ def read_remote_domain_snapshot_list_all_children_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSnapshotListAllChildrenArgs, int]:
     """struct remote_domain_snapshot_list_all_children_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSnapshotListAllChildrenArgs)
@@ -14857,7 +14865,7 @@ def read_remote_domain_snapshot_list_all_children_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSnapshotListAllChildrenRet, int]:
     """struct remote_domain_snapshot_list_all_children_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSnapshotListAllChildrenRet)
@@ -14882,7 +14890,7 @@ def read_remote_domain_snapshot_num_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSnapshotNumArgs, int]:
     """struct remote_domain_snapshot_num_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSnapshotNumArgs)
@@ -14919,7 +14927,7 @@ def read_remote_domain_snapshot_num_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSnapshotNumRet, int]:
     """struct remote_domain_snapshot_num_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSnapshotNumRet)
@@ -14941,7 +14949,7 @@ def read_remote_domain_snapshot_list_names_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSnapshotListNamesArgs, int]:
     """struct remote_domain_snapshot_list_names_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSnapshotListNamesArgs)
@@ -14972,7 +14980,7 @@ def read_remote_domain_snapshot_list_names_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSnapshotListNamesRet, int]:
     """struct remote_domain_snapshot_list_names_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSnapshotListNamesRet)
@@ -14997,7 +15005,7 @@ def read_remote_domain_snapshot_num_children_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSnapshotNumChildrenArgs, int]:
     """struct remote_domain_snapshot_num_children_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSnapshotNumChildrenArgs)
@@ -15047,7 +15055,7 @@ def read_remote_domain_snapshot_num_children_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSnapshotNumChildrenRet, int]:
     """struct remote_domain_snapshot_num_children_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSnapshotNumChildrenRet)
@@ -15069,7 +15077,7 @@ def read_remote_domain_snapshot_list_children_names_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSnapshotListChildrenNamesArgs, int]:
     """struct remote_domain_snapshot_list_children_names_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSnapshotListChildrenNamesArgs)
@@ -15113,7 +15121,7 @@ def read_remote_domain_snapshot_list_children_names_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSnapshotListChildrenNamesRet, int]:
     """struct remote_domain_snapshot_list_children_names_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSnapshotListChildrenNamesRet)
@@ -15138,7 +15146,7 @@ def read_remote_domain_snapshot_lookup_by_name_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSnapshotLookupByNameArgs, int]:
     """struct remote_domain_snapshot_lookup_by_name_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSnapshotLookupByNameArgs)
@@ -15179,7 +15187,7 @@ def read_remote_domain_snapshot_lookup_by_name_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSnapshotLookupByNameRet, int]:
     """struct remote_domain_snapshot_lookup_by_name_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSnapshotLookupByNameRet)
@@ -15221,7 +15229,7 @@ def read_remote_domain_has_current_snapshot_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainHasCurrentSnapshotArgs, int]:
     """struct remote_domain_has_current_snapshot_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainHasCurrentSnapshotArgs)
@@ -15260,7 +15268,7 @@ def read_remote_domain_has_current_snapshot_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainHasCurrentSnapshotRet, int]:
     """struct remote_domain_has_current_snapshot_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainHasCurrentSnapshotRet)
@@ -15280,7 +15288,7 @@ def read_remote_domain_snapshot_current_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSnapshotCurrentArgs, int]:
     """struct remote_domain_snapshot_current_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSnapshotCurrentArgs)
@@ -15309,7 +15317,7 @@ def read_remote_domain_snapshot_current_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSnapshotCurrentRet, int]:
     """struct remote_domain_snapshot_current_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSnapshotCurrentRet)
@@ -15351,7 +15359,7 @@ def read_remote_domain_snapshot_get_parent_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSnapshotGetParentArgs, int]:
     """struct remote_domain_snapshot_get_parent_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSnapshotGetParentArgs)
@@ -15391,7 +15399,7 @@ def read_remote_domain_snapshot_get_parent_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSnapshotGetParentRet, int]:
     """struct remote_domain_snapshot_get_parent_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSnapshotGetParentRet)
@@ -15433,7 +15441,7 @@ def read_remote_domain_snapshot_is_current_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSnapshotIsCurrentArgs, int]:
     """struct remote_domain_snapshot_is_current_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSnapshotIsCurrentArgs)
@@ -15481,7 +15489,7 @@ def read_remote_domain_snapshot_is_current_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSnapshotIsCurrentRet, int]:
     """struct remote_domain_snapshot_is_current_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSnapshotIsCurrentRet)
@@ -15503,7 +15511,7 @@ def read_remote_domain_snapshot_has_metadata_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSnapshotHasMetadataArgs, int]:
     """struct remote_domain_snapshot_has_metadata_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSnapshotHasMetadataArgs)
@@ -15553,7 +15561,7 @@ def read_remote_domain_snapshot_has_metadata_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSnapshotHasMetadataRet, int]:
     """struct remote_domain_snapshot_has_metadata_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSnapshotHasMetadataRet)
@@ -15573,7 +15581,7 @@ def read_remote_domain_revert_to_snapshot_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainRevertToSnapshotArgs, int]:
     """struct remote_domain_revert_to_snapshot_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainRevertToSnapshotArgs)
@@ -15613,7 +15621,7 @@ def read_remote_domain_snapshot_delete_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSnapshotDeleteArgs, int]:
     """struct remote_domain_snapshot_delete_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSnapshotDeleteArgs)
@@ -15655,7 +15663,7 @@ def read_remote_domain_checkpoint_create_xml_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainCheckpointCreateXmlArgs, int]:
     """struct remote_domain_checkpoint_create_xml_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainCheckpointCreateXmlArgs)
@@ -15696,7 +15704,7 @@ def read_remote_domain_checkpoint_create_xml_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainCheckpointCreateXmlRet, int]:
     """struct remote_domain_checkpoint_create_xml_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainCheckpointCreateXmlRet)
@@ -15738,7 +15746,7 @@ def read_remote_domain_checkpoint_get_xml_desc_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainCheckpointGetXmlDescArgs, int]:
     """struct remote_domain_checkpoint_get_xml_desc_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainCheckpointGetXmlDescArgs)
@@ -15780,7 +15788,7 @@ def read_remote_domain_checkpoint_get_xml_desc_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainCheckpointGetXmlDescRet, int]:
     """struct remote_domain_checkpoint_get_xml_desc_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainCheckpointGetXmlDescRet)
@@ -15810,7 +15818,7 @@ def read_remote_domain_list_all_checkpoints_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainListAllCheckpointsArgs, int]:
     """struct remote_domain_list_all_checkpoints_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainListAllCheckpointsArgs)
@@ -15843,7 +15851,7 @@ def read_remote_domain_list_all_checkpoints_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainListAllCheckpointsRet, int]:
     """struct remote_domain_list_all_checkpoints_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainListAllCheckpointsRet)
@@ -15870,7 +15878,7 @@ def read_remote_domain_checkpoint_list_all_children_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainCheckpointListAllChildrenArgs, int]:
     """struct remote_domain_checkpoint_list_all_children_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainCheckpointListAllChildrenArgs)
@@ -15914,7 +15922,7 @@ def read_remote_domain_checkpoint_list_all_children_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainCheckpointListAllChildrenRet, int]:
     """struct remote_domain_checkpoint_list_all_children_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainCheckpointListAllChildrenRet)
@@ -15941,7 +15949,7 @@ def read_remote_domain_checkpoint_lookup_by_name_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainCheckpointLookupByNameArgs, int]:
     """struct remote_domain_checkpoint_lookup_by_name_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainCheckpointLookupByNameArgs)
@@ -15982,7 +15990,7 @@ def read_remote_domain_checkpoint_lookup_by_name_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainCheckpointLookupByNameRet, int]:
     """struct remote_domain_checkpoint_lookup_by_name_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainCheckpointLookupByNameRet)
@@ -16024,7 +16032,7 @@ def read_remote_domain_checkpoint_get_parent_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainCheckpointGetParentArgs, int]:
     """struct remote_domain_checkpoint_get_parent_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainCheckpointGetParentArgs)
@@ -16066,7 +16074,7 @@ def read_remote_domain_checkpoint_get_parent_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainCheckpointGetParentRet, int]:
     """struct remote_domain_checkpoint_get_parent_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainCheckpointGetParentRet)
@@ -16106,7 +16114,7 @@ def read_remote_domain_checkpoint_delete_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainCheckpointDeleteArgs, int]:
     """struct remote_domain_checkpoint_delete_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainCheckpointDeleteArgs)
@@ -16146,7 +16154,7 @@ def read_remote_domain_backup_begin_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainBackupBeginArgs, int]:
     """struct remote_domain_backup_begin_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainBackupBeginArgs)
@@ -16202,7 +16210,7 @@ def read_remote_domain_backup_get_xml_desc_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainBackupGetXmlDescArgs, int]:
     """struct remote_domain_backup_get_xml_desc_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainBackupGetXmlDescArgs)
@@ -16231,7 +16239,7 @@ def read_remote_domain_backup_get_xml_desc_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainBackupGetXmlDescRet, int]:
     """struct remote_domain_backup_get_xml_desc_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainBackupGetXmlDescRet)
@@ -16261,7 +16269,7 @@ def read_remote_domain_agent_set_response_timeout_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainAgentSetResponseTimeoutArgs, int]:
     """struct remote_domain_agent_set_response_timeout_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainAgentSetResponseTimeoutArgs)
@@ -16302,7 +16310,7 @@ def read_remote_domain_agent_set_response_timeout_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainAgentSetResponseTimeoutRet, int]:
     """struct remote_domain_agent_set_response_timeout_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainAgentSetResponseTimeoutRet)
@@ -16322,7 +16330,7 @@ def read_remote_domain_get_hostname_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetHostnameArgs, int]:
     """struct remote_domain_get_hostname_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetHostnameArgs)
@@ -16351,7 +16359,7 @@ def read_remote_domain_get_hostname_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetHostnameRet, int]:
     """struct remote_domain_get_hostname_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetHostnameRet)
@@ -16379,7 +16387,7 @@ def read_remote_domain_get_guest_info_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetGuestInfoArgs, int]:
     """struct remote_domain_get_guest_info_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetGuestInfoArgs)
@@ -16410,7 +16418,7 @@ def read_remote_domain_get_guest_info_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetGuestInfoRet, int]:
     """struct remote_domain_get_guest_info_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetGuestInfoRet)
@@ -16433,7 +16441,7 @@ def read_remote_domain_get_time_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetTimeArgs, int]:
     """struct remote_domain_get_time_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetTimeArgs)
@@ -16470,7 +16478,7 @@ def read_remote_domain_get_time_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetTimeRet, int]:
     """struct remote_domain_get_time_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetTimeRet)
@@ -16490,7 +16498,7 @@ def read_remote_domain_set_time_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSetTimeArgs, int]:
     """struct remote_domain_set_time_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSetTimeArgs)
@@ -16523,7 +16531,7 @@ def read_remote_domain_get_guest_vcpus_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetGuestVcpusArgs, int]:
     """struct remote_domain_get_guest_vcpus_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetGuestVcpusArgs)
@@ -16552,7 +16560,7 @@ def read_remote_domain_get_guest_vcpus_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetGuestVcpusRet, int]:
     """struct remote_domain_get_guest_vcpus_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetGuestVcpusRet)
@@ -16575,7 +16583,7 @@ def read_remote_domain_set_guest_vcpus_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSetGuestVcpusArgs, int]:
     """struct remote_domain_set_guest_vcpus_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSetGuestVcpusArgs)
@@ -16616,7 +16624,7 @@ def read_remote_domain_set_user_password_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainSetUserPasswordArgs, int]:
     """struct remote_domain_set_user_password_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainSetUserPasswordArgs)
@@ -16681,7 +16689,7 @@ def read_remote_domain_authorized_ssh_keys_get_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainAuthorizedSshKeysGetArgs, int]:
     """struct remote_domain_authorized_ssh_keys_get_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainAuthorizedSshKeysGetArgs)
@@ -16722,7 +16730,7 @@ def read_remote_domain_authorized_ssh_keys_get_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainAuthorizedSshKeysGetRet, int]:
     """struct remote_domain_authorized_ssh_keys_get_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainAuthorizedSshKeysGetRet)
@@ -16747,7 +16755,7 @@ def read_remote_domain_authorized_ssh_keys_set_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainAuthorizedSshKeysSetArgs, int]:
     """struct remote_domain_authorized_ssh_keys_set_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainAuthorizedSshKeysSetArgs)
@@ -16789,7 +16797,7 @@ def decode_remote_domain_fsinfo(data: Buffer) -> RemoteDomainFsinfo:
 
 def read_remote_domain_fsinfo(data: Buffer, offset: int) -> tuple[RemoteDomainFsinfo, int]:
     """struct remote_domain_fsinfo at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainFsinfo)
@@ -16840,7 +16848,7 @@ def read_remote_domain_get_fsinfo_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetFsinfoArgs, int]:
     """struct remote_domain_get_fsinfo_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetFsinfoArgs)
@@ -16869,7 +16877,7 @@ def read_remote_domain_get_fsinfo_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainGetFsinfoRet, int]:
     """struct remote_domain_get_fsinfo_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainGetFsinfoRet)
@@ -16894,7 +16902,7 @@ def read_remote_domain_fsfreeze_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainFsfreezeArgs, int]:
     """struct remote_domain_fsfreeze_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainFsfreezeArgs)
@@ -16936,7 +16944,7 @@ def read_remote_domain_fsfreeze_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainFsfreezeRet, int]:
     """struct remote_domain_fsfreeze_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainFsfreezeRet)
@@ -16954,7 +16962,7 @@ def decode_remote_domain_fsthaw_args(data: Buffer) -> RemoteDomainFsthawArgs:
 
 def read_remote_domain_fsthaw_args(data: Buffer, offset: int) -> tuple[RemoteDomainFsthawArgs, int]:
     """struct remote_domain_fsthaw_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainFsthawArgs)
@@ -16994,7 +17002,7 @@ def decode_remote_domain_fsthaw_ret(data: Buffer) -> RemoteDomainFsthawRet:
 
 def read_remote_domain_fsthaw_ret(data: Buffer, offset: int) -> tuple[RemoteDomainFsthawRet, int]:
     """struct remote_domain_fsthaw_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainFsthawRet)
@@ -17012,7 +17020,7 @@ def decode_remote_domain_fstrim_args(data: Buffer) -> RemoteDomainFstrimArgs:
 
 def read_remote_domain_fstrim_args(data: Buffer, offset: int) -> tuple[RemoteDomainFstrimArgs, int]:
     """struct remote_domain_fstrim_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainFstrimArgs)
@@ -17068,7 +17076,7 @@ def read_remote_connect_domain_event_register_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectDomainEventRegisterRet, int]:
     """struct remote_connect_domain_event_register_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectDomainEventRegisterRet)
@@ -17098,7 +17106,7 @@ def read_remote_connect_domain_event_deregister_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectDomainEventDeregisterRet, int]:
     """struct remote_connect_domain_event_deregister_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectDomainEventDeregisterRet)
@@ -17128,7 +17136,7 @@ def read_remote_connect_domain_event_register_any_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectDomainEventRegisterAnyArgs, int]:
     """struct remote_connect_domain_event_register_any_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectDomainEventRegisterAnyArgs)
@@ -17158,7 +17166,7 @@ def read_remote_connect_domain_event_deregister_any_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectDomainEventDeregisterAnyArgs, int]:
     """struct remote_connect_domain_event_deregister_any_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectDomainEventDeregisterAnyArgs)
@@ -17178,7 +17186,7 @@ def read_remote_domain_event_lifecycle_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventLifecycleMsg, int]:
     """struct remote_domain_event_lifecycle_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventLifecycleMsg)
@@ -17209,7 +17217,7 @@ def read_remote_domain_event_reboot_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventRebootMsg, int]:
     """struct remote_domain_event_reboot_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventRebootMsg)
@@ -17238,7 +17246,7 @@ def read_remote_domain_event_rtc_change_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventRtcChangeMsg, int]:
     """struct remote_domain_event_rtc_change_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventRtcChangeMsg)
@@ -17267,7 +17275,7 @@ def read_remote_domain_event_watchdog_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventWatchdogMsg, int]:
     """struct remote_domain_event_watchdog_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventWatchdogMsg)
@@ -17296,7 +17304,7 @@ def read_remote_domain_event_io_error_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventIoErrorMsg, int]:
     """struct remote_domain_event_io_error_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventIoErrorMsg)
@@ -17338,7 +17346,7 @@ def read_remote_domain_event_io_error_msg(
 
 def decode_remote_domain_event_graphics_address(data: Buffer) -> RemoteDomainEventGraphicsAddress:
     """struct remote_domain_event_graphics_address that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: RemoteDomainEventGraphicsAddress
     try:
         value = next(_new_RemoteDomainEventGraphicsAddress)
@@ -17374,7 +17382,7 @@ def read_remote_domain_event_graphics_address(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventGraphicsAddress, int]:
     """struct remote_domain_event_graphics_address at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventGraphicsAddress)
@@ -17405,7 +17413,7 @@ def read_remote_domain_event_graphics_address(
 
 def decode_remote_domain_event_graphics_identity(data: Buffer) -> RemoteDomainEventGraphicsIdentity:
     """struct remote_domain_event_graphics_identity that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: RemoteDomainEventGraphicsIdentity
     try:
         value = next(_new_RemoteDomainEventGraphicsIdentity)
@@ -17441,7 +17449,7 @@ def read_remote_domain_event_graphics_identity(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventGraphicsIdentity, int]:
     """struct remote_domain_event_graphics_identity at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventGraphicsIdentity)
@@ -17479,7 +17487,7 @@ def read_remote_domain_event_graphics_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventGraphicsMsg, int]:
     """struct remote_domain_event_graphics_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventGraphicsMsg)
@@ -17569,7 +17577,7 @@ def read_remote_domain_event_io_error_reason_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventIoErrorReasonMsg, int]:
     """struct remote_domain_event_io_error_reason_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventIoErrorReasonMsg)
@@ -17628,7 +17636,7 @@ def read_remote_domain_event_control_error_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventControlErrorMsg, int]:
     """struct remote_domain_event_control_error_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventControlErrorMsg)
@@ -17657,7 +17665,7 @@ def read_remote_domain_event_block_job_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventBlockJobMsg, int]:
     """struct remote_domain_event_block_job_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventBlockJobMsg)
@@ -17698,7 +17706,7 @@ def read_remote_domain_event_disk_change_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventDiskChangeMsg, int]:
     """struct remote_domain_event_disk_change_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventDiskChangeMsg)
@@ -17769,7 +17777,7 @@ def read_remote_domain_event_tray_change_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventTrayChangeMsg, int]:
     """struct remote_domain_event_tray_change_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventTrayChangeMsg)
@@ -17808,7 +17816,7 @@ def read_remote_domain_event_pmwakeup_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventPmwakeupMsg, int]:
     """struct remote_domain_event_pmwakeup_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventPmwakeupMsg)
@@ -17837,7 +17845,7 @@ def read_remote_domain_event_pmsuspend_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventPmsuspendMsg, int]:
     """struct remote_domain_event_pmsuspend_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventPmsuspendMsg)
@@ -17868,7 +17876,7 @@ def read_remote_domain_event_balloon_change_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventBalloonChangeMsg, int]:
     """struct remote_domain_event_balloon_change_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventBalloonChangeMsg)
@@ -17899,7 +17907,7 @@ def read_remote_domain_event_pmsuspend_disk_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventPmsuspendDiskMsg, int]:
     """struct remote_domain_event_pmsuspend_disk_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventPmsuspendDiskMsg)
@@ -17930,7 +17938,7 @@ def read_remote_domain_event_device_removed_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventDeviceRemovedMsg, int]:
     """struct remote_domain_event_device_removed_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventDeviceRemovedMsg)
@@ -17971,7 +17979,7 @@ def read_remote_connect_domain_event_callback_register_any_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectDomainEventCallbackRegisterAnyArgs, int]:
     """struct remote_connect_domain_event_callback_register_any_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectDomainEventCallbackRegisterAnyArgs)
@@ -18019,7 +18027,7 @@ def read_remote_connect_domain_event_callback_register_any_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectDomainEventCallbackRegisterAnyRet, int]:
     """struct remote_connect_domain_event_callback_register_any_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectDomainEventCallbackRegisterAnyRet)
@@ -18051,7 +18059,7 @@ def read_remote_connect_domain_event_callback_deregister_any_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectDomainEventCallbackDeregisterAnyArgs, int]:
     """struct remote_connect_domain_event_callback_deregister_any_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectDomainEventCallbackDeregisterAnyArgs)
@@ -18075,7 +18083,7 @@ def read_remote_domain_event_callback_lifecycle_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventCallbackLifecycleMsg, int]:
     """struct remote_domain_event_callback_lifecycle_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventCallbackLifecycleMsg)
@@ -18111,7 +18119,7 @@ def read_remote_domain_event_callback_reboot_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventCallbackRebootMsg, int]:
     """struct remote_domain_event_callback_reboot_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventCallbackRebootMsg)
@@ -18145,7 +18153,7 @@ def read_remote_domain_event_callback_rtc_change_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventCallbackRtcChangeMsg, int]:
     """struct remote_domain_event_callback_rtc_change_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventCallbackRtcChangeMsg)
@@ -18179,7 +18187,7 @@ def read_remote_domain_event_callback_watchdog_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventCallbackWatchdogMsg, int]:
     """struct remote_domain_event_callback_watchdog_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventCallbackWatchdogMsg)
@@ -18213,7 +18221,7 @@ def read_remote_domain_event_callback_io_error_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventCallbackIoErrorMsg, int]:
     """struct remote_domain_event_callback_io_error_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventCallbackIoErrorMsg)
@@ -18265,7 +18273,7 @@ def read_remote_domain_event_callback_graphics_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventCallbackGraphicsMsg, int]:
     """struct remote_domain_event_callback_graphics_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventCallbackGraphicsMsg)
@@ -18288,7 +18296,7 @@ def read_remote_domain_event_callback_io_error_reason_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventCallbackIoErrorReasonMsg, int]:
     """struct remote_domain_event_callback_io_error_reason_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventCallbackIoErrorReasonMsg)
@@ -18350,7 +18358,7 @@ def read_remote_domain_event_callback_control_error_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventCallbackControlErrorMsg, int]:
     """struct remote_domain_event_callback_control_error_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventCallbackControlErrorMsg)
@@ -18384,7 +18392,7 @@ def read_remote_domain_event_callback_block_job_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventCallbackBlockJobMsg, int]:
     """struct remote_domain_event_callback_block_job_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventCallbackBlockJobMsg)
@@ -18428,7 +18436,7 @@ def read_remote_domain_event_callback_disk_change_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventCallbackDiskChangeMsg, int]:
     """struct remote_domain_event_callback_disk_change_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventCallbackDiskChangeMsg)
@@ -18451,7 +18459,7 @@ def read_remote_domain_event_callback_tray_change_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventCallbackTrayChangeMsg, int]:
     """struct remote_domain_event_callback_tray_change_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventCallbackTrayChangeMsg)
@@ -18493,7 +18501,7 @@ def read_remote_domain_event_callback_pmwakeup_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventCallbackPmwakeupMsg, int]:
     """struct remote_domain_event_callback_pmwakeup_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventCallbackPmwakeupMsg)
@@ -18527,7 +18535,7 @@ def read_remote_domain_event_callback_pmsuspend_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventCallbackPmsuspendMsg, int]:
     """struct remote_domain_event_callback_pmsuspend_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventCallbackPmsuspendMsg)
@@ -18561,7 +18569,7 @@ def read_remote_domain_event_callback_balloon_change_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventCallbackBalloonChangeMsg, int]:
     """struct remote_domain_event_callback_balloon_change_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventCallbackBalloonChangeMsg)
@@ -18595,7 +18603,7 @@ def read_remote_domain_event_callback_pmsuspend_disk_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventCallbackPmsuspendDiskMsg, int]:
     """struct remote_domain_event_callback_pmsuspend_disk_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventCallbackPmsuspendDiskMsg)
@@ -18629,7 +18637,7 @@ def read_remote_domain_event_callback_device_removed_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventCallbackDeviceRemovedMsg, int]:
     """struct remote_domain_event_callback_device_removed_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventCallbackDeviceRemovedMsg)
@@ -18669,7 +18677,7 @@ def read_remote_domain_event_block_job_2_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventBlockJob2Msg, int]:
     """struct remote_domain_event_block_job_2_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventBlockJob2Msg)
@@ -18712,7 +18720,7 @@ def read_remote_domain_event_callback_tunable_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventCallbackTunableMsg, int]:
     """struct remote_domain_event_callback_tunable_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventCallbackTunableMsg)
@@ -18748,7 +18756,7 @@ def read_remote_domain_event_callback_agent_lifecycle_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventCallbackAgentLifecycleMsg, int]:
     """struct remote_domain_event_callback_agent_lifecycle_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventCallbackAgentLifecycleMsg)
@@ -18783,7 +18791,7 @@ def read_remote_domain_event_callback_device_added_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventCallbackDeviceAddedMsg, int]:
     """struct remote_domain_event_callback_device_added_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventCallbackDeviceAddedMsg)
@@ -18824,7 +18832,7 @@ def read_remote_domain_event_callback_migration_iteration_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventCallbackMigrationIterationMsg, int]:
     """struct remote_domain_event_callback_migration_iteration_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventCallbackMigrationIterationMsg)
@@ -18861,7 +18869,7 @@ def read_remote_domain_event_callback_job_completed_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventCallbackJobCompletedMsg, int]:
     """struct remote_domain_event_callback_job_completed_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventCallbackJobCompletedMsg)
@@ -18897,7 +18905,7 @@ def read_remote_domain_event_callback_device_removal_failed_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventCallbackDeviceRemovalFailedMsg, int]:
     """struct remote_domain_event_callback_device_removal_failed_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventCallbackDeviceRemovalFailedMsg)
@@ -18940,7 +18948,7 @@ def read_remote_domain_event_callback_metadata_change_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventCallbackMetadataChangeMsg, int]:
     """struct remote_domain_event_callback_metadata_change_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventCallbackMetadataChangeMsg)
@@ -18990,7 +18998,7 @@ def read_remote_domain_event_block_threshold_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventBlockThresholdMsg, int]:
     """struct remote_domain_event_block_threshold_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventBlockThresholdMsg)
@@ -19048,7 +19056,7 @@ def read_remote_domain_event_memory_failure_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventMemoryFailureMsg, int]:
     """struct remote_domain_event_memory_failure_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventMemoryFailureMsg)
@@ -19099,7 +19107,7 @@ def read_remote_domain_event_memory_device_size_change_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventMemoryDeviceSizeChangeMsg, int]:
     """struct remote_domain_event_memory_device_size_change_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventMemoryDeviceSizeChangeMsg)
@@ -19138,7 +19146,7 @@ def read_remote_domain_event_nic_mac_change_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteDomainEventNicMacChangeMsg, int]:
     """struct remote_domain_event_nic_mac_change_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteDomainEventNicMacChangeMsg)
@@ -19197,7 +19205,7 @@ def read_remote_network_lookup_by_name_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkLookupByNameArgs, int]:
     """struct remote_network_lookup_by_name_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkLookupByNameArgs)
@@ -19225,7 +19233,7 @@ def read_remote_network_lookup_by_name_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkLookupByNameRet, int]:
     """struct remote_network_lookup_by_name_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkLookupByNameRet)
@@ -19262,7 +19270,7 @@ def read_remote_network_lookup_by_uuid_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkLookupByUuidArgs, int]:
     """struct remote_network_lookup_by_uuid_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkLookupByUuidArgs)
@@ -19282,7 +19290,7 @@ def read_remote_network_lookup_by_uuid_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkLookupByUuidRet, int]:
     """struct remote_network_lookup_by_uuid_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkLookupByUuidRet)
@@ -19319,7 +19327,7 @@ def read_remote_connect_list_all_networks_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListAllNetworksArgs, int]:
     """struct remote_connect_list_all_networks_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListAllNetworksArgs)
@@ -19339,7 +19347,7 @@ def read_remote_connect_list_all_networks_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListAllNetworksRet, int]:
     """struct remote_connect_list_all_networks_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListAllNetworksRet)
@@ -19372,7 +19380,7 @@ def read_remote_connect_num_of_networks_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectNumOfNetworksRet, int]:
     """struct remote_connect_num_of_networks_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectNumOfNetworksRet)
@@ -19400,7 +19408,7 @@ def read_remote_connect_list_networks_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListNetworksArgs, int]:
     """struct remote_connect_list_networks_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListNetworksArgs)
@@ -19420,7 +19428,7 @@ def read_remote_connect_list_networks_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListNetworksRet, int]:
     """struct remote_connect_list_networks_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListNetworksRet)
@@ -19453,7 +19461,7 @@ def read_remote_connect_num_of_defined_networks_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectNumOfDefinedNetworksRet, int]:
     """struct remote_connect_num_of_defined_networks_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectNumOfDefinedNetworksRet)
@@ -19483,7 +19491,7 @@ def read_remote_connect_list_defined_networks_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListDefinedNetworksArgs, int]:
     """struct remote_connect_list_defined_networks_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListDefinedNetworksArgs)
@@ -19505,7 +19513,7 @@ def read_remote_connect_list_defined_networks_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListDefinedNetworksRet, int]:
     """struct remote_connect_list_defined_networks_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListDefinedNetworksRet)
@@ -19528,7 +19536,7 @@ def read_remote_network_define_xml_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkDefineXmlArgs, int]:
     """struct remote_network_define_xml_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkDefineXmlArgs)
@@ -19556,7 +19564,7 @@ def read_remote_network_define_xml_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkDefineXmlRet, int]:
     """struct remote_network_define_xml_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkDefineXmlRet)
@@ -19585,7 +19593,7 @@ def read_remote_network_define_xml_flags_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkDefineXmlFlagsArgs, int]:
     """struct remote_network_define_xml_flags_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkDefineXmlFlagsArgs)
@@ -19613,7 +19621,7 @@ def read_remote_network_define_xml_flags_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkDefineXmlFlagsRet, int]:
     """struct remote_network_define_xml_flags_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkDefineXmlFlagsRet)
@@ -19642,7 +19650,7 @@ def read_remote_network_undefine_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkUndefineArgs, int]:
     """struct remote_network_undefine_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkUndefineArgs)
@@ -19671,7 +19679,7 @@ def read_remote_network_create_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkCreateArgs, int]:
     """struct remote_network_create_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkCreateArgs)
@@ -19700,7 +19708,7 @@ def read_remote_network_create_xml_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkCreateXmlArgs, int]:
     """struct remote_network_create_xml_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkCreateXmlArgs)
@@ -19728,7 +19736,7 @@ def read_remote_network_create_xml_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkCreateXmlRet, int]:
     """struct remote_network_create_xml_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkCreateXmlRet)
@@ -19757,7 +19765,7 @@ def read_remote_network_create_xml_flags_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkCreateXmlFlagsArgs, int]:
     """struct remote_network_create_xml_flags_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkCreateXmlFlagsArgs)
@@ -19785,7 +19793,7 @@ def read_remote_network_create_xml_flags_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkCreateXmlFlagsRet, int]:
     """struct remote_network_create_xml_flags_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkCreateXmlFlagsRet)
@@ -19814,7 +19822,7 @@ def read_remote_network_destroy_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkDestroyArgs, int]:
     """struct remote_network_destroy_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkDestroyArgs)
@@ -19843,7 +19851,7 @@ def read_remote_network_update_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkUpdateArgs, int]:
     """struct remote_network_update_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkUpdateArgs)
@@ -19900,7 +19908,7 @@ def read_remote_network_get_xml_desc_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkGetXmlDescArgs, int]:
     """struct remote_network_get_xml_desc_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkGetXmlDescArgs)
@@ -19929,7 +19937,7 @@ def read_remote_network_get_xml_desc_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkGetXmlDescRet, int]:
     """struct remote_network_get_xml_desc_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkGetXmlDescRet)
@@ -19957,7 +19965,7 @@ def read_remote_network_get_metadata_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkGetMetadataArgs, int]:
     """struct remote_network_get_metadata_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkGetMetadataArgs)
@@ -20003,7 +20011,7 @@ def read_remote_network_get_metadata_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkGetMetadataRet, int]:
     """struct remote_network_get_metadata_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkGetMetadataRet)
@@ -20031,7 +20039,7 @@ def read_remote_network_set_metadata_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkSetMetadataArgs, int]:
     """struct remote_network_set_metadata_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkSetMetadataArgs)
@@ -20111,7 +20119,7 @@ def read_remote_network_get_bridge_name_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkGetBridgeNameArgs, int]:
     """struct remote_network_get_bridge_name_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkGetBridgeNameArgs)
@@ -20140,7 +20148,7 @@ def read_remote_network_get_bridge_name_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkGetBridgeNameRet, int]:
     """struct remote_network_get_bridge_name_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkGetBridgeNameRet)
@@ -20168,7 +20176,7 @@ def read_remote_network_get_autostart_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkGetAutostartArgs, int]:
     """struct remote_network_get_autostart_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkGetAutostartArgs)
@@ -20205,7 +20213,7 @@ def read_remote_network_get_autostart_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkGetAutostartRet, int]:
     """struct remote_network_get_autostart_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkGetAutostartRet)
@@ -20225,7 +20233,7 @@ def read_remote_network_set_autostart_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkSetAutostartArgs, int]:
     """struct remote_network_set_autostart_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkSetAutostartArgs)
@@ -20254,7 +20262,7 @@ def read_remote_network_is_active_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkIsActiveArgs, int]:
     """struct remote_network_is_active_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkIsActiveArgs)
@@ -20291,7 +20299,7 @@ def read_remote_network_is_active_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkIsActiveRet, int]:
     """struct remote_network_is_active_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkIsActiveRet)
@@ -20311,7 +20319,7 @@ def read_remote_network_is_persistent_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkIsPersistentArgs, int]:
     """struct remote_network_is_persistent_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkIsPersistentArgs)
@@ -20348,7 +20356,7 @@ def read_remote_network_is_persistent_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkIsPersistentRet, int]:
     """struct remote_network_is_persistent_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkIsPersistentRet)
@@ -20366,7 +20374,7 @@ def decode_remote_network_dhcp_lease(data: Buffer) -> RemoteNetworkDhcpLease:
 
 def read_remote_network_dhcp_lease(data: Buffer, offset: int) -> tuple[RemoteNetworkDhcpLease, int]:
     """struct remote_network_dhcp_lease at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkDhcpLease)
@@ -20468,7 +20476,7 @@ def read_remote_network_get_dhcp_leases_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkGetDhcpLeasesArgs, int]:
     """struct remote_network_get_dhcp_leases_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkGetDhcpLeasesArgs)
@@ -20514,7 +20522,7 @@ def read_remote_network_get_dhcp_leases_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkGetDhcpLeasesRet, int]:
     """struct remote_network_get_dhcp_leases_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkGetDhcpLeasesRet)
@@ -20541,7 +20549,7 @@ def read_remote_connect_network_event_register_any_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectNetworkEventRegisterAnyArgs, int]:
     """struct remote_connect_network_event_register_any_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectNetworkEventRegisterAnyArgs)
@@ -20587,7 +20595,7 @@ def read_remote_connect_network_event_register_any_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectNetworkEventRegisterAnyRet, int]:
     """struct remote_connect_network_event_register_any_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectNetworkEventRegisterAnyRet)
@@ -20617,7 +20625,7 @@ def read_remote_connect_network_event_deregister_any_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectNetworkEventDeregisterAnyArgs, int]:
     """struct remote_connect_network_event_deregister_any_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectNetworkEventDeregisterAnyArgs)
@@ -20637,7 +20645,7 @@ def read_remote_network_event_lifecycle_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkEventLifecycleMsg, int]:
     """struct remote_network_event_lifecycle_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkEventLifecycleMsg)
@@ -20672,7 +20680,7 @@ def read_remote_network_event_callback_metadata_change_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkEventCallbackMetadataChangeMsg, int]:
     """struct remote_network_event_callback_metadata_change_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkEventCallbackMetadataChangeMsg)
@@ -20718,7 +20726,7 @@ def read_remote_network_list_all_ports_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkListAllPortsArgs, int]:
     """struct remote_network_list_all_ports_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkListAllPortsArgs)
@@ -20749,7 +20757,7 @@ def read_remote_network_list_all_ports_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkListAllPortsRet, int]:
     """struct remote_network_list_all_ports_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkListAllPortsRet)
@@ -20776,7 +20784,7 @@ def read_remote_network_port_lookup_by_uuid_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkPortLookupByUuidArgs, int]:
     """struct remote_network_port_lookup_by_uuid_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkPortLookupByUuidArgs)
@@ -20805,7 +20813,7 @@ def read_remote_network_port_lookup_by_uuid_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkPortLookupByUuidRet, int]:
     """struct remote_network_port_lookup_by_uuid_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkPortLookupByUuidRet)
@@ -20835,7 +20843,7 @@ def read_remote_network_port_create_xml_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkPortCreateXmlArgs, int]:
     """struct remote_network_port_create_xml_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkPortCreateXmlArgs)
@@ -20874,7 +20882,7 @@ def read_remote_network_port_create_xml_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkPortCreateXmlRet, int]:
     """struct remote_network_port_create_xml_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkPortCreateXmlRet)
@@ -20904,7 +20912,7 @@ def read_remote_network_port_delete_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkPortDeleteArgs, int]:
     """struct remote_network_port_delete_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkPortDeleteArgs)
@@ -20936,7 +20944,7 @@ def read_remote_network_port_get_xml_desc_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkPortGetXmlDescArgs, int]:
     """struct remote_network_port_get_xml_desc_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkPortGetXmlDescArgs)
@@ -20968,7 +20976,7 @@ def read_remote_network_port_get_xml_desc_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkPortGetXmlDescRet, int]:
     """struct remote_network_port_get_xml_desc_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkPortGetXmlDescRet)
@@ -20998,7 +21006,7 @@ def read_remote_network_port_get_parameters_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkPortGetParametersArgs, int]:
     """struct remote_network_port_get_parameters_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkPortGetParametersArgs)
@@ -21032,7 +21040,7 @@ def read_remote_network_port_get_parameters_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkPortGetParametersRet, int]:
     """struct remote_network_port_get_parameters_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkPortGetParametersRet)
@@ -21059,7 +21067,7 @@ def read_remote_network_port_set_parameters_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNetworkPortSetParametersArgs, int]:
     """struct remote_network_port_set_parameters_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNetworkPortSetParametersArgs)
@@ -21094,7 +21102,7 @@ def read_remote_interface_lookup_by_name_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteInterfaceLookupByNameArgs, int]:
     """struct remote_interface_lookup_by_name_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteInterfaceLookupByNameArgs)
@@ -21122,7 +21130,7 @@ def read_remote_interface_lookup_by_name_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteInterfaceLookupByNameRet, int]:
     """struct remote_interface_lookup_by_name_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteInterfaceLookupByNameRet)
@@ -21163,7 +21171,7 @@ def read_remote_interface_lookup_by_mac_string_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteInterfaceLookupByMacStringArgs, int]:
     """struct remote_interface_lookup_by_mac_string_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteInterfaceLookupByMacStringArgs)
@@ -21193,7 +21201,7 @@ def read_remote_interface_lookup_by_mac_string_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteInterfaceLookupByMacStringRet, int]:
     """struct remote_interface_lookup_by_mac_string_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteInterfaceLookupByMacStringRet)
@@ -21242,7 +21250,7 @@ def read_remote_connect_list_all_interfaces_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListAllInterfacesArgs, int]:
     """struct remote_connect_list_all_interfaces_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListAllInterfacesArgs)
@@ -21264,7 +21272,7 @@ def read_remote_connect_list_all_interfaces_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListAllInterfacesRet, int]:
     """struct remote_connect_list_all_interfaces_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListAllInterfacesRet)
@@ -21297,7 +21305,7 @@ def read_remote_connect_num_of_interfaces_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectNumOfInterfacesRet, int]:
     """struct remote_connect_num_of_interfaces_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectNumOfInterfacesRet)
@@ -21325,7 +21333,7 @@ def read_remote_connect_list_interfaces_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListInterfacesArgs, int]:
     """struct remote_connect_list_interfaces_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListInterfacesArgs)
@@ -21345,7 +21353,7 @@ def read_remote_connect_list_interfaces_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListInterfacesRet, int]:
     """struct remote_connect_list_interfaces_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListInterfacesRet)
@@ -21378,7 +21386,7 @@ def read_remote_connect_num_of_defined_interfaces_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectNumOfDefinedInterfacesRet, int]:
     """struct remote_connect_num_of_defined_interfaces_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectNumOfDefinedInterfacesRet)
@@ -21408,7 +21416,7 @@ def read_remote_connect_list_defined_interfaces_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListDefinedInterfacesArgs, int]:
     """struct remote_connect_list_defined_interfaces_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListDefinedInterfacesArgs)
@@ -21430,7 +21438,7 @@ def read_remote_connect_list_defined_interfaces_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListDefinedInterfacesRet, int]:
     """struct remote_connect_list_defined_interfaces_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListDefinedInterfacesRet)
@@ -21453,7 +21461,7 @@ def read_remote_interface_define_xml_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteInterfaceDefineXmlArgs, int]:
     """struct remote_interface_define_xml_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteInterfaceDefineXmlArgs)
@@ -21481,7 +21489,7 @@ def read_remote_interface_define_xml_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteInterfaceDefineXmlRet, int]:
     """struct remote_interface_define_xml_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteInterfaceDefineXmlRet)
@@ -21520,7 +21528,7 @@ def read_remote_interface_undefine_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteInterfaceUndefineArgs, int]:
     """struct remote_interface_undefine_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteInterfaceUndefineArgs)
@@ -21559,7 +21567,7 @@ def read_remote_interface_create_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteInterfaceCreateArgs, int]:
     """struct remote_interface_create_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteInterfaceCreateArgs)
@@ -21598,7 +21606,7 @@ def read_remote_interface_destroy_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteInterfaceDestroyArgs, int]:
     """struct remote_interface_destroy_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteInterfaceDestroyArgs)
@@ -21637,7 +21645,7 @@ def read_remote_interface_get_xml_desc_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteInterfaceGetXmlDescArgs, int]:
     """struct remote_interface_get_xml_desc_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteInterfaceGetXmlDescArgs)
@@ -21676,7 +21684,7 @@ def read_remote_interface_get_xml_desc_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteInterfaceGetXmlDescRet, int]:
     """struct remote_interface_get_xml_desc_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteInterfaceGetXmlDescRet)
@@ -21704,7 +21712,7 @@ def read_remote_interface_is_active_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteInterfaceIsActiveArgs, int]:
     """struct remote_interface_is_active_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteInterfaceIsActiveArgs)
@@ -21751,7 +21759,7 @@ def read_remote_interface_is_active_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteInterfaceIsActiveRet, int]:
     """struct remote_interface_is_active_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteInterfaceIsActiveRet)
@@ -21779,7 +21787,7 @@ def read_remote_interface_change_begin_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteInterfaceChangeBeginArgs, int]:
     """struct remote_interface_change_begin_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteInterfaceChangeBeginArgs)
@@ -21807,7 +21815,7 @@ def read_remote_interface_change_commit_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteInterfaceChangeCommitArgs, int]:
     """struct remote_interface_change_commit_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteInterfaceChangeCommitArgs)
@@ -21835,7 +21843,7 @@ def read_remote_interface_change_rollback_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteInterfaceChangeRollbackArgs, int]:
     """struct remote_interface_change_rollback_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteInterfaceChangeRollbackArgs)
@@ -21855,7 +21863,7 @@ def read_remote_nwfilter_lookup_by_name_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNwfilterLookupByNameArgs, int]:
     """struct remote_nwfilter_lookup_by_name_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNwfilterLookupByNameArgs)
@@ -21883,7 +21891,7 @@ def read_remote_nwfilter_lookup_by_name_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNwfilterLookupByNameRet, int]:
     """struct remote_nwfilter_lookup_by_name_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNwfilterLookupByNameRet)
@@ -21920,7 +21928,7 @@ def read_remote_nwfilter_lookup_by_uuid_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNwfilterLookupByUuidArgs, int]:
     """struct remote_nwfilter_lookup_by_uuid_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNwfilterLookupByUuidArgs)
@@ -21940,7 +21948,7 @@ def read_remote_nwfilter_lookup_by_uuid_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNwfilterLookupByUuidRet, int]:
     """struct remote_nwfilter_lookup_by_uuid_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNwfilterLookupByUuidRet)
@@ -21979,7 +21987,7 @@ def read_remote_connect_list_all_nwfilters_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListAllNwfiltersArgs, int]:
     """struct remote_connect_list_all_nwfilters_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListAllNwfiltersArgs)
@@ -21999,7 +22007,7 @@ def read_remote_connect_list_all_nwfilters_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListAllNwfiltersRet, int]:
     """struct remote_connect_list_all_nwfilters_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListAllNwfiltersRet)
@@ -22032,7 +22040,7 @@ def read_remote_connect_num_of_nwfilters_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectNumOfNwfiltersRet, int]:
     """struct remote_connect_num_of_nwfilters_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectNumOfNwfiltersRet)
@@ -22060,7 +22068,7 @@ def read_remote_connect_list_nwfilters_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListNwfiltersArgs, int]:
     """struct remote_connect_list_nwfilters_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListNwfiltersArgs)
@@ -22080,7 +22088,7 @@ def read_remote_connect_list_nwfilters_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListNwfiltersRet, int]:
     """struct remote_connect_list_nwfilters_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListNwfiltersRet)
@@ -22103,7 +22111,7 @@ def read_remote_nwfilter_define_xml_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNwfilterDefineXmlArgs, int]:
     """struct remote_nwfilter_define_xml_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNwfilterDefineXmlArgs)
@@ -22131,7 +22139,7 @@ def read_remote_nwfilter_define_xml_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNwfilterDefineXmlRet, int]:
     """struct remote_nwfilter_define_xml_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNwfilterDefineXmlRet)
@@ -22160,7 +22168,7 @@ def read_remote_nwfilter_define_xml_flags_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNwfilterDefineXmlFlagsArgs, int]:
     """struct remote_nwfilter_define_xml_flags_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNwfilterDefineXmlFlagsArgs)
@@ -22188,7 +22196,7 @@ def read_remote_nwfilter_define_xml_flags_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNwfilterDefineXmlFlagsRet, int]:
     """struct remote_nwfilter_define_xml_flags_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNwfilterDefineXmlFlagsRet)
@@ -22217,7 +22225,7 @@ def read_remote_nwfilter_undefine_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNwfilterUndefineArgs, int]:
     """struct remote_nwfilter_undefine_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNwfilterUndefineArgs)
@@ -22246,7 +22254,7 @@ def read_remote_nwfilter_get_xml_desc_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNwfilterGetXmlDescArgs, int]:
     """struct remote_nwfilter_get_xml_desc_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNwfilterGetXmlDescArgs)
@@ -22275,7 +22283,7 @@ def read_remote_nwfilter_get_xml_desc_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNwfilterGetXmlDescRet, int]:
     """struct remote_nwfilter_get_xml_desc_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNwfilterGetXmlDescRet)
@@ -22305,7 +22313,7 @@ def read_remote_nwfilter_binding_lookup_by_port_dev_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNwfilterBindingLookupByPortDevArgs, int]:
     """struct remote_nwfilter_binding_lookup_by_port_dev_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNwfilterBindingLookupByPortDevArgs)
@@ -22335,7 +22343,7 @@ def read_remote_nwfilter_binding_lookup_by_port_dev_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNwfilterBindingLookupByPortDevRet, int]:
     """struct remote_nwfilter_binding_lookup_by_port_dev_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNwfilterBindingLookupByPortDevRet)
@@ -22384,7 +22392,7 @@ def read_remote_connect_list_all_nwfilter_bindings_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListAllNwfilterBindingsArgs, int]:
     """struct remote_connect_list_all_nwfilter_bindings_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListAllNwfilterBindingsArgs)
@@ -22406,7 +22414,7 @@ def read_remote_connect_list_all_nwfilter_bindings_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListAllNwfilterBindingsRet, int]:
     """struct remote_connect_list_all_nwfilter_bindings_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListAllNwfilterBindingsRet)
@@ -22433,7 +22441,7 @@ def read_remote_nwfilter_binding_create_xml_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNwfilterBindingCreateXmlArgs, int]:
     """struct remote_nwfilter_binding_create_xml_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNwfilterBindingCreateXmlArgs)
@@ -22463,7 +22471,7 @@ def read_remote_nwfilter_binding_create_xml_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNwfilterBindingCreateXmlRet, int]:
     """struct remote_nwfilter_binding_create_xml_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNwfilterBindingCreateXmlRet)
@@ -22502,7 +22510,7 @@ def read_remote_nwfilter_binding_delete_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNwfilterBindingDeleteArgs, int]:
     """struct remote_nwfilter_binding_delete_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNwfilterBindingDeleteArgs)
@@ -22543,7 +22551,7 @@ def read_remote_nwfilter_binding_get_xml_desc_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNwfilterBindingGetXmlDescArgs, int]:
     """struct remote_nwfilter_binding_get_xml_desc_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNwfilterBindingGetXmlDescArgs)
@@ -22584,7 +22592,7 @@ def read_remote_nwfilter_binding_get_xml_desc_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNwfilterBindingGetXmlDescRet, int]:
     """struct remote_nwfilter_binding_get_xml_desc_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNwfilterBindingGetXmlDescRet)
@@ -22614,7 +22622,7 @@ def read_remote_storage_pool_lookup_by_name_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolLookupByNameArgs, int]:
     """struct remote_storage_pool_lookup_by_name_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolLookupByNameArgs)
@@ -22642,7 +22650,7 @@ def read_remote_storage_pool_lookup_by_name_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolLookupByNameRet, int]:
     """struct remote_storage_pool_lookup_by_name_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolLookupByNameRet)
@@ -22681,7 +22689,7 @@ def read_remote_storage_pool_lookup_by_uuid_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolLookupByUuidArgs, int]:
     """struct remote_storage_pool_lookup_by_uuid_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolLookupByUuidArgs)
@@ -22701,7 +22709,7 @@ def read_remote_storage_pool_lookup_by_uuid_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolLookupByUuidRet, int]:
     """struct remote_storage_pool_lookup_by_uuid_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolLookupByUuidRet)
@@ -22732,7 +22740,7 @@ def read_remote_storage_pool_lookup_by_volume_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolLookupByVolumeArgs, int]:
     """struct remote_storage_pool_lookup_by_volume_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolLookupByVolumeArgs)
@@ -22783,7 +22791,7 @@ def read_remote_storage_pool_lookup_by_volume_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolLookupByVolumeRet, int]:
     """struct remote_storage_pool_lookup_by_volume_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolLookupByVolumeRet)
@@ -22814,7 +22822,7 @@ def read_remote_storage_pool_lookup_by_target_path_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolLookupByTargetPathArgs, int]:
     """struct remote_storage_pool_lookup_by_target_path_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolLookupByTargetPathArgs)
@@ -22844,7 +22852,7 @@ def read_remote_storage_pool_lookup_by_target_path_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolLookupByTargetPathRet, int]:
     """struct remote_storage_pool_lookup_by_target_path_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolLookupByTargetPathRet)
@@ -22883,7 +22891,7 @@ def read_remote_connect_list_all_storage_pools_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListAllStoragePoolsArgs, int]:
     """struct remote_connect_list_all_storage_pools_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListAllStoragePoolsArgs)
@@ -22905,7 +22913,7 @@ def read_remote_connect_list_all_storage_pools_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListAllStoragePoolsRet, int]:
     """struct remote_connect_list_all_storage_pools_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListAllStoragePoolsRet)
@@ -22940,7 +22948,7 @@ def read_remote_connect_num_of_storage_pools_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectNumOfStoragePoolsRet, int]:
     """struct remote_connect_num_of_storage_pools_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectNumOfStoragePoolsRet)
@@ -22970,7 +22978,7 @@ def read_remote_connect_list_storage_pools_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListStoragePoolsArgs, int]:
     """struct remote_connect_list_storage_pools_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListStoragePoolsArgs)
@@ -22990,7 +22998,7 @@ def read_remote_connect_list_storage_pools_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListStoragePoolsRet, int]:
     """struct remote_connect_list_storage_pools_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListStoragePoolsRet)
@@ -23023,7 +23031,7 @@ def read_remote_connect_num_of_defined_storage_pools_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectNumOfDefinedStoragePoolsRet, int]:
     """struct remote_connect_num_of_defined_storage_pools_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectNumOfDefinedStoragePoolsRet)
@@ -23053,7 +23061,7 @@ def read_remote_connect_list_defined_storage_pools_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListDefinedStoragePoolsArgs, int]:
     """struct remote_connect_list_defined_storage_pools_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListDefinedStoragePoolsArgs)
@@ -23075,7 +23083,7 @@ def read_remote_connect_list_defined_storage_pools_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListDefinedStoragePoolsRet, int]:
     """struct remote_connect_list_defined_storage_pools_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListDefinedStoragePoolsRet)
@@ -23100,7 +23108,7 @@ def read_remote_connect_find_storage_pool_sources_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectFindStoragePoolSourcesArgs, int]:
     """struct remote_connect_find_storage_pool_sources_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectFindStoragePoolSourcesArgs)
@@ -23147,7 +23155,7 @@ def read_remote_connect_find_storage_pool_sources_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectFindStoragePoolSourcesRet, int]:
     """struct remote_connect_find_storage_pool_sources_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectFindStoragePoolSourcesRet)
@@ -23185,7 +23193,7 @@ def read_remote_connect_get_storage_pool_capabilities_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectGetStoragePoolCapabilitiesArgs, int]:
     """struct remote_connect_get_storage_pool_capabilities_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectGetStoragePoolCapabilitiesArgs)
@@ -23207,7 +23215,7 @@ def read_remote_connect_get_storage_pool_capabilities_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectGetStoragePoolCapabilitiesRet, int]:
     """struct remote_connect_get_storage_pool_capabilities_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectGetStoragePoolCapabilitiesRet)
@@ -23235,7 +23243,7 @@ def read_remote_storage_pool_define_xml_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolDefineXmlArgs, int]:
     """struct remote_storage_pool_define_xml_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolDefineXmlArgs)
@@ -23263,7 +23271,7 @@ def read_remote_storage_pool_define_xml_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolDefineXmlRet, int]:
     """struct remote_storage_pool_define_xml_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolDefineXmlRet)
@@ -23292,7 +23300,7 @@ def read_remote_storage_pool_undefine_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolUndefineArgs, int]:
     """struct remote_storage_pool_undefine_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolUndefineArgs)
@@ -23321,7 +23329,7 @@ def read_remote_storage_pool_build_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolBuildArgs, int]:
     """struct remote_storage_pool_build_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolBuildArgs)
@@ -23350,7 +23358,7 @@ def read_remote_storage_pool_delete_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolDeleteArgs, int]:
     """struct remote_storage_pool_delete_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolDeleteArgs)
@@ -23379,7 +23387,7 @@ def read_remote_storage_pool_create_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolCreateArgs, int]:
     """struct remote_storage_pool_create_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolCreateArgs)
@@ -23408,7 +23416,7 @@ def read_remote_storage_pool_create_xml_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolCreateXmlArgs, int]:
     """struct remote_storage_pool_create_xml_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolCreateXmlArgs)
@@ -23436,7 +23444,7 @@ def read_remote_storage_pool_create_xml_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolCreateXmlRet, int]:
     """struct remote_storage_pool_create_xml_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolCreateXmlRet)
@@ -23465,7 +23473,7 @@ def read_remote_storage_pool_destroy_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolDestroyArgs, int]:
     """struct remote_storage_pool_destroy_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolDestroyArgs)
@@ -23494,7 +23502,7 @@ def read_remote_storage_pool_refresh_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolRefreshArgs, int]:
     """struct remote_storage_pool_refresh_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolRefreshArgs)
@@ -23523,7 +23531,7 @@ def read_remote_storage_pool_get_info_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolGetInfoArgs, int]:
     """struct remote_storage_pool_get_info_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolGetInfoArgs)
@@ -23562,7 +23570,7 @@ def read_remote_storage_pool_get_info_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolGetInfoRet, int]:
     """struct remote_storage_pool_get_info_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolGetInfoRet)
@@ -23584,7 +23592,7 @@ def read_remote_storage_pool_get_xml_desc_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolGetXmlDescArgs, int]:
     """struct remote_storage_pool_get_xml_desc_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolGetXmlDescArgs)
@@ -23613,7 +23621,7 @@ def read_remote_storage_pool_get_xml_desc_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolGetXmlDescRet, int]:
     """struct remote_storage_pool_get_xml_desc_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolGetXmlDescRet)
@@ -23643,7 +23651,7 @@ def read_remote_storage_pool_get_autostart_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolGetAutostartArgs, int]:
     """struct remote_storage_pool_get_autostart_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolGetAutostartArgs)
@@ -23680,7 +23688,7 @@ def read_remote_storage_pool_get_autostart_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolGetAutostartRet, int]:
     """struct remote_storage_pool_get_autostart_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolGetAutostartRet)
@@ -23702,7 +23710,7 @@ def read_remote_storage_pool_set_autostart_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolSetAutostartArgs, int]:
     """struct remote_storage_pool_set_autostart_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolSetAutostartArgs)
@@ -23731,7 +23739,7 @@ def read_remote_storage_pool_is_active_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolIsActiveArgs, int]:
     """struct remote_storage_pool_is_active_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolIsActiveArgs)
@@ -23768,7 +23776,7 @@ def read_remote_storage_pool_is_active_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolIsActiveRet, int]:
     """struct remote_storage_pool_is_active_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolIsActiveRet)
@@ -23790,7 +23798,7 @@ def read_remote_storage_pool_is_persistent_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolIsPersistentArgs, int]:
     """struct remote_storage_pool_is_persistent_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolIsPersistentArgs)
@@ -23827,7 +23835,7 @@ def read_remote_storage_pool_is_persistent_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolIsPersistentRet, int]:
     """struct remote_storage_pool_is_persistent_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolIsPersistentRet)
@@ -23849,7 +23857,7 @@ def read_remote_connect_storage_pool_event_register_any_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectStoragePoolEventRegisterAnyArgs, int]:
     """struct remote_connect_storage_pool_event_register_any_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectStoragePoolEventRegisterAnyArgs)
@@ -23895,7 +23903,7 @@ def read_remote_connect_storage_pool_event_register_any_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectStoragePoolEventRegisterAnyRet, int]:
     """struct remote_connect_storage_pool_event_register_any_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectStoragePoolEventRegisterAnyRet)
@@ -23925,7 +23933,7 @@ def read_remote_connect_storage_pool_event_deregister_any_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectStoragePoolEventDeregisterAnyArgs, int]:
     """struct remote_connect_storage_pool_event_deregister_any_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectStoragePoolEventDeregisterAnyArgs)
@@ -23949,7 +23957,7 @@ def read_remote_storage_pool_event_lifecycle_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolEventLifecycleMsg, int]:
     """struct remote_storage_pool_event_lifecycle_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolEventLifecycleMsg)
@@ -23982,7 +23990,7 @@ def read_remote_storage_pool_event_refresh_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolEventRefreshMsg, int]:
     """struct remote_storage_pool_event_refresh_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolEventRefreshMsg)
@@ -24011,7 +24019,7 @@ def read_remote_storage_vol_lookup_by_name_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStorageVolLookupByNameArgs, int]:
     """struct remote_storage_vol_lookup_by_name_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStorageVolLookupByNameArgs)
@@ -24050,7 +24058,7 @@ def read_remote_storage_vol_lookup_by_name_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteStorageVolLookupByNameRet, int]:
     """struct remote_storage_vol_lookup_by_name_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStorageVolLookupByNameRet)
@@ -24099,7 +24107,7 @@ def read_remote_storage_vol_lookup_by_key_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStorageVolLookupByKeyArgs, int]:
     """struct remote_storage_vol_lookup_by_key_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStorageVolLookupByKeyArgs)
@@ -24127,7 +24135,7 @@ def read_remote_storage_vol_lookup_by_key_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteStorageVolLookupByKeyRet, int]:
     """struct remote_storage_vol_lookup_by_key_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStorageVolLookupByKeyRet)
@@ -24176,7 +24184,7 @@ def read_remote_storage_vol_lookup_by_path_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStorageVolLookupByPathArgs, int]:
     """struct remote_storage_vol_lookup_by_path_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStorageVolLookupByPathArgs)
@@ -24204,7 +24212,7 @@ def read_remote_storage_vol_lookup_by_path_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteStorageVolLookupByPathRet, int]:
     """struct remote_storage_vol_lookup_by_path_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStorageVolLookupByPathRet)
@@ -24255,7 +24263,7 @@ def read_remote_storage_pool_list_all_volumes_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolListAllVolumesArgs, int]:
     """struct remote_storage_pool_list_all_volumes_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolListAllVolumesArgs)
@@ -24288,7 +24296,7 @@ def read_remote_storage_pool_list_all_volumes_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolListAllVolumesRet, int]:
     """struct remote_storage_pool_list_all_volumes_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolListAllVolumesRet)
@@ -24315,7 +24323,7 @@ def read_remote_storage_pool_num_of_volumes_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolNumOfVolumesArgs, int]:
     """struct remote_storage_pool_num_of_volumes_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolNumOfVolumesArgs)
@@ -24352,7 +24360,7 @@ def read_remote_storage_pool_num_of_volumes_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolNumOfVolumesRet, int]:
     """struct remote_storage_pool_num_of_volumes_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolNumOfVolumesRet)
@@ -24372,7 +24380,7 @@ def read_remote_storage_pool_list_volumes_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolListVolumesArgs, int]:
     """struct remote_storage_pool_list_volumes_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolListVolumesArgs)
@@ -24401,7 +24409,7 @@ def read_remote_storage_pool_list_volumes_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteStoragePoolListVolumesRet, int]:
     """struct remote_storage_pool_list_volumes_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStoragePoolListVolumesRet)
@@ -24424,7 +24432,7 @@ def read_remote_storage_vol_create_xml_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStorageVolCreateXmlArgs, int]:
     """struct remote_storage_vol_create_xml_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStorageVolCreateXmlArgs)
@@ -24463,7 +24471,7 @@ def read_remote_storage_vol_create_xml_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteStorageVolCreateXmlRet, int]:
     """struct remote_storage_vol_create_xml_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStorageVolCreateXmlRet)
@@ -24514,7 +24522,7 @@ def read_remote_storage_vol_create_xml_from_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStorageVolCreateXmlFromArgs, int]:
     """struct remote_storage_vol_create_xml_from_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStorageVolCreateXmlFromArgs)
@@ -24584,7 +24592,7 @@ def read_remote_storage_vol_create_xml_from_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteStorageVolCreateXmlFromRet, int]:
     """struct remote_storage_vol_create_xml_from_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStorageVolCreateXmlFromRet)
@@ -24633,7 +24641,7 @@ def read_remote_storage_vol_delete_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStorageVolDeleteArgs, int]:
     """struct remote_storage_vol_delete_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStorageVolDeleteArgs)
@@ -24682,7 +24690,7 @@ def read_remote_storage_vol_wipe_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStorageVolWipeArgs, int]:
     """struct remote_storage_vol_wipe_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStorageVolWipeArgs)
@@ -24731,7 +24739,7 @@ def read_remote_storage_vol_wipe_pattern_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStorageVolWipePatternArgs, int]:
     """struct remote_storage_vol_wipe_pattern_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStorageVolWipePatternArgs)
@@ -24780,7 +24788,7 @@ def read_remote_storage_vol_resize_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStorageVolResizeArgs, int]:
     """struct remote_storage_vol_resize_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStorageVolResizeArgs)
@@ -24829,7 +24837,7 @@ def read_remote_storage_vol_upload_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStorageVolUploadArgs, int]:
     """struct remote_storage_vol_upload_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStorageVolUploadArgs)
@@ -24880,7 +24888,7 @@ def read_remote_storage_vol_download_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStorageVolDownloadArgs, int]:
     """struct remote_storage_vol_download_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStorageVolDownloadArgs)
@@ -24931,7 +24939,7 @@ def read_remote_storage_vol_get_info_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStorageVolGetInfoArgs, int]:
     """struct remote_storage_vol_get_info_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStorageVolGetInfoArgs)
@@ -24990,7 +24998,7 @@ def read_remote_storage_vol_get_info_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteStorageVolGetInfoRet, int]:
     """struct remote_storage_vol_get_info_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStorageVolGetInfoRet)
@@ -25012,7 +25020,7 @@ def read_remote_storage_vol_get_info_flags_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStorageVolGetInfoFlagsArgs, int]:
     """struct remote_storage_vol_get_info_flags_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStorageVolGetInfoFlagsArgs)
@@ -25071,7 +25079,7 @@ def read_remote_storage_vol_get_info_flags_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteStorageVolGetInfoFlagsRet, int]:
     """struct remote_storage_vol_get_info_flags_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStorageVolGetInfoFlagsRet)
@@ -25093,7 +25101,7 @@ def read_remote_storage_vol_get_path_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStorageVolGetPathArgs, int]:
     """struct remote_storage_vol_get_path_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStorageVolGetPathArgs)
@@ -25142,7 +25150,7 @@ def read_remote_storage_vol_get_path_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteStorageVolGetPathRet, int]:
     """struct remote_storage_vol_get_path_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStorageVolGetPathRet)
@@ -25170,7 +25178,7 @@ def read_remote_storage_vol_get_xml_desc_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteStorageVolGetXmlDescArgs, int]:
     """struct remote_storage_vol_get_xml_desc_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStorageVolGetXmlDescArgs)
@@ -25219,7 +25227,7 @@ def read_remote_storage_vol_get_xml_desc_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteStorageVolGetXmlDescRet, int]:
     """struct remote_storage_vol_get_xml_desc_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteStorageVolGetXmlDescRet)
@@ -25247,7 +25255,7 @@ def read_remote_node_device_lookup_by_name_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceLookupByNameArgs, int]:
     """struct remote_node_device_lookup_by_name_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceLookupByNameArgs)
@@ -25275,7 +25283,7 @@ def read_remote_node_device_lookup_by_name_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceLookupByNameRet, int]:
     """struct remote_node_device_lookup_by_name_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceLookupByNameRet)
@@ -25306,7 +25314,7 @@ def read_remote_node_device_lookup_scsi_host_by_wwn_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceLookupScsiHostByWwnArgs, int]:
     """struct remote_node_device_lookup_scsi_host_by_wwn_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceLookupScsiHostByWwnArgs)
@@ -25346,7 +25354,7 @@ def read_remote_node_device_lookup_scsi_host_by_wwn_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceLookupScsiHostByWwnRet, int]:
     """struct remote_node_device_lookup_scsi_host_by_wwn_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceLookupScsiHostByWwnRet)
@@ -25385,7 +25393,7 @@ def read_remote_connect_list_all_node_devices_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListAllNodeDevicesArgs, int]:
     """struct remote_connect_list_all_node_devices_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListAllNodeDevicesArgs)
@@ -25407,7 +25415,7 @@ def read_remote_connect_list_all_node_devices_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListAllNodeDevicesRet, int]:
     """struct remote_connect_list_all_node_devices_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListAllNodeDevicesRet)
@@ -25432,7 +25440,7 @@ def read_remote_node_num_of_devices_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeNumOfDevicesArgs, int]:
     """struct remote_node_num_of_devices_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeNumOfDevicesArgs)
@@ -25477,7 +25485,7 @@ def read_remote_node_num_of_devices_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeNumOfDevicesRet, int]:
     """struct remote_node_num_of_devices_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeNumOfDevicesRet)
@@ -25497,7 +25505,7 @@ def read_remote_node_list_devices_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeListDevicesArgs, int]:
     """struct remote_node_list_devices_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeListDevicesArgs)
@@ -25534,7 +25542,7 @@ def read_remote_node_list_devices_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeListDevicesRet, int]:
     """struct remote_node_list_devices_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeListDevicesRet)
@@ -25557,7 +25565,7 @@ def read_remote_node_device_get_xml_desc_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceGetXmlDescArgs, int]:
     """struct remote_node_device_get_xml_desc_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceGetXmlDescArgs)
@@ -25585,7 +25593,7 @@ def read_remote_node_device_get_xml_desc_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceGetXmlDescRet, int]:
     """struct remote_node_device_get_xml_desc_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceGetXmlDescRet)
@@ -25613,7 +25621,7 @@ def read_remote_node_device_get_parent_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceGetParentArgs, int]:
     """struct remote_node_device_get_parent_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceGetParentArgs)
@@ -25641,7 +25649,7 @@ def read_remote_node_device_get_parent_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceGetParentRet, int]:
     """struct remote_node_device_get_parent_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceGetParentRet)
@@ -25676,7 +25684,7 @@ def read_remote_node_device_num_of_caps_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceNumOfCapsArgs, int]:
     """struct remote_node_device_num_of_caps_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceNumOfCapsArgs)
@@ -25712,7 +25720,7 @@ def read_remote_node_device_num_of_caps_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceNumOfCapsRet, int]:
     """struct remote_node_device_num_of_caps_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceNumOfCapsRet)
@@ -25732,7 +25740,7 @@ def read_remote_node_device_list_caps_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceListCapsArgs, int]:
     """struct remote_node_device_list_caps_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceListCapsArgs)
@@ -25760,7 +25768,7 @@ def read_remote_node_device_list_caps_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceListCapsRet, int]:
     """struct remote_node_device_list_caps_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceListCapsRet)
@@ -25783,7 +25791,7 @@ def read_remote_node_device_dettach_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceDettachArgs, int]:
     """struct remote_node_device_dettach_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceDettachArgs)
@@ -25811,7 +25819,7 @@ def read_remote_node_device_detach_flags_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceDetachFlagsArgs, int]:
     """struct remote_node_device_detach_flags_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceDetachFlagsArgs)
@@ -25856,7 +25864,7 @@ def read_remote_node_device_re_attach_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceReAttachArgs, int]:
     """struct remote_node_device_re_attach_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceReAttachArgs)
@@ -25884,7 +25892,7 @@ def read_remote_node_device_reset_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceResetArgs, int]:
     """struct remote_node_device_reset_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceResetArgs)
@@ -25912,7 +25920,7 @@ def read_remote_node_device_create_xml_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceCreateXmlArgs, int]:
     """struct remote_node_device_create_xml_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceCreateXmlArgs)
@@ -25940,7 +25948,7 @@ def read_remote_node_device_create_xml_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceCreateXmlRet, int]:
     """struct remote_node_device_create_xml_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceCreateXmlRet)
@@ -25969,7 +25977,7 @@ def read_remote_node_device_destroy_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceDestroyArgs, int]:
     """struct remote_node_device_destroy_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceDestroyArgs)
@@ -25997,7 +26005,7 @@ def read_remote_node_device_define_xml_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceDefineXmlArgs, int]:
     """struct remote_node_device_define_xml_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceDefineXmlArgs)
@@ -26025,7 +26033,7 @@ def read_remote_node_device_define_xml_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceDefineXmlRet, int]:
     """struct remote_node_device_define_xml_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceDefineXmlRet)
@@ -26054,7 +26062,7 @@ def read_remote_node_device_undefine_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceUndefineArgs, int]:
     """struct remote_node_device_undefine_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceUndefineArgs)
@@ -26082,7 +26090,7 @@ def read_remote_node_device_create_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceCreateArgs, int]:
     """struct remote_node_device_create_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceCreateArgs)
@@ -26110,7 +26118,7 @@ def read_remote_node_device_update_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceUpdateArgs, int]:
     """struct remote_node_device_update_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceUpdateArgs)
@@ -26148,7 +26156,7 @@ def read_remote_node_device_get_autostart_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceGetAutostartArgs, int]:
     """struct remote_node_device_get_autostart_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceGetAutostartArgs)
@@ -26184,7 +26192,7 @@ def read_remote_node_device_get_autostart_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceGetAutostartRet, int]:
     """struct remote_node_device_get_autostart_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceGetAutostartRet)
@@ -26204,7 +26212,7 @@ def read_remote_node_device_set_autostart_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceSetAutostartArgs, int]:
     """struct remote_node_device_set_autostart_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceSetAutostartArgs)
@@ -26232,7 +26240,7 @@ def read_remote_node_device_is_persistent_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceIsPersistentArgs, int]:
     """struct remote_node_device_is_persistent_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceIsPersistentArgs)
@@ -26268,7 +26276,7 @@ def read_remote_node_device_is_persistent_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceIsPersistentRet, int]:
     """struct remote_node_device_is_persistent_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceIsPersistentRet)
@@ -26288,7 +26296,7 @@ def read_remote_node_device_is_active_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceIsActiveArgs, int]:
     """struct remote_node_device_is_active_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceIsActiveArgs)
@@ -26324,7 +26332,7 @@ def read_remote_node_device_is_active_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceIsActiveRet, int]:
     """struct remote_node_device_is_active_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceIsActiveRet)
@@ -26346,7 +26354,7 @@ def read_remote_connect_node_device_event_register_any_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectNodeDeviceEventRegisterAnyArgs, int]:
     """struct remote_connect_node_device_event_register_any_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectNodeDeviceEventRegisterAnyArgs)
@@ -26392,7 +26400,7 @@ def read_remote_connect_node_device_event_register_any_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectNodeDeviceEventRegisterAnyRet, int]:
     """struct remote_connect_node_device_event_register_any_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectNodeDeviceEventRegisterAnyRet)
@@ -26422,7 +26430,7 @@ def read_remote_connect_node_device_event_deregister_any_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectNodeDeviceEventDeregisterAnyArgs, int]:
     """struct remote_connect_node_device_event_deregister_any_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectNodeDeviceEventDeregisterAnyArgs)
@@ -26446,7 +26454,7 @@ def read_remote_node_device_event_lifecycle_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceEventLifecycleMsg, int]:
     """struct remote_node_device_event_lifecycle_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceEventLifecycleMsg)
@@ -26477,7 +26485,7 @@ def read_remote_node_device_event_update_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteNodeDeviceEventUpdateMsg, int]:
     """struct remote_node_device_event_update_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteNodeDeviceEventUpdateMsg)
@@ -26514,7 +26522,7 @@ def read_remote_secret_lookup_by_uuid_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteSecretLookupByUuidArgs, int]:
     """struct remote_secret_lookup_by_uuid_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteSecretLookupByUuidArgs)
@@ -26534,7 +26542,7 @@ def read_remote_secret_lookup_by_uuid_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteSecretLookupByUuidRet, int]:
     """struct remote_secret_lookup_by_uuid_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteSecretLookupByUuidRet)
@@ -26563,7 +26571,7 @@ def read_remote_secret_lookup_by_usage_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteSecretLookupByUsageArgs, int]:
     """struct remote_secret_lookup_by_usage_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteSecretLookupByUsageArgs)
@@ -26591,7 +26599,7 @@ def read_remote_secret_lookup_by_usage_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteSecretLookupByUsageRet, int]:
     """struct remote_secret_lookup_by_usage_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteSecretLookupByUsageRet)
@@ -26628,7 +26636,7 @@ def read_remote_connect_list_all_secrets_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListAllSecretsArgs, int]:
     """struct remote_connect_list_all_secrets_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListAllSecretsArgs)
@@ -26648,7 +26656,7 @@ def read_remote_connect_list_all_secrets_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListAllSecretsRet, int]:
     """struct remote_connect_list_all_secrets_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListAllSecretsRet)
@@ -26681,7 +26689,7 @@ def read_remote_connect_num_of_secrets_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectNumOfSecretsRet, int]:
     """struct remote_connect_num_of_secrets_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectNumOfSecretsRet)
@@ -26709,7 +26717,7 @@ def read_remote_connect_list_secrets_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListSecretsArgs, int]:
     """struct remote_connect_list_secrets_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListSecretsArgs)
@@ -26729,7 +26737,7 @@ def read_remote_connect_list_secrets_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectListSecretsRet, int]:
     """struct remote_connect_list_secrets_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectListSecretsRet)
@@ -26752,7 +26760,7 @@ def read_remote_secret_define_xml_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteSecretDefineXmlArgs, int]:
     """struct remote_secret_define_xml_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteSecretDefineXmlArgs)
@@ -26780,7 +26788,7 @@ def read_remote_secret_define_xml_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteSecretDefineXmlRet, int]:
     """struct remote_secret_define_xml_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteSecretDefineXmlRet)
@@ -26809,7 +26817,7 @@ def read_remote_secret_undefine_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteSecretUndefineArgs, int]:
     """struct remote_secret_undefine_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteSecretUndefineArgs)
@@ -26838,7 +26846,7 @@ def read_remote_secret_get_xml_desc_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteSecretGetXmlDescArgs, int]:
     """struct remote_secret_get_xml_desc_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteSecretGetXmlDescArgs)
@@ -26869,7 +26877,7 @@ def read_remote_secret_get_xml_desc_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteSecretGetXmlDescRet, int]:
     """struct remote_secret_get_xml_desc_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteSecretGetXmlDescRet)
@@ -26897,7 +26905,7 @@ def read_remote_secret_set_value_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteSecretSetValueArgs, int]:
     """struct remote_secret_set_value_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteSecretSetValueArgs)
@@ -26936,7 +26944,7 @@ def read_remote_secret_get_value_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteSecretGetValueArgs, int]:
     """struct remote_secret_get_value_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteSecretGetValueArgs)
@@ -26967,7 +26975,7 @@ def read_remote_secret_get_value_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteSecretGetValueRet, int]:
     """struct remote_secret_get_value_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteSecretGetValueRet)
@@ -26997,7 +27005,7 @@ def read_remote_connect_secret_event_register_any_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectSecretEventRegisterAnyArgs, int]:
     """struct remote_connect_secret_event_register_any_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectSecretEventRegisterAnyArgs)
@@ -27045,7 +27053,7 @@ def read_remote_connect_secret_event_register_any_ret(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectSecretEventRegisterAnyRet, int]:
     """struct remote_connect_secret_event_register_any_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectSecretEventRegisterAnyRet)
@@ -27075,7 +27083,7 @@ def read_remote_connect_secret_event_deregister_any_args(
     data: Buffer, offset: int
 ) -> tuple[RemoteConnectSecretEventDeregisterAnyArgs, int]:
     """struct remote_connect_secret_event_deregister_any_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteConnectSecretEventDeregisterAnyArgs)
@@ -27095,7 +27103,7 @@ def read_remote_secret_event_lifecycle_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteSecretEventLifecycleMsg, int]:
     """struct remote_secret_event_lifecycle_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteSecretEventLifecycleMsg)
@@ -27142,7 +27150,7 @@ def read_remote_secret_event_value_changed_msg(
     data: Buffer, offset: int
 ) -> tuple[RemoteSecretEventValueChangedMsg, int]:
     """struct remote_secret_event_value_changed_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RemoteSecretEventValueChangedMsg)

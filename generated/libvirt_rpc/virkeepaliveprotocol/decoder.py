@@ -33,7 +33,7 @@ def decode_keepalive_procedure(data: Buffer) -> KeepaliveProcedure:
 
 def read_keepalive_procedure(data: Buffer, offset: int) -> tuple[KeepaliveProcedure, int]:
     """enum keepalive_procedure at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: KeepaliveProcedure
     try:

@@ -50,7 +50,11 @@ def decode_vir_net_message_type(data: Buffer) -> VirNetMessageType | int:
     value: VirNetMessageType | int
     try:
         (the_value,) = _i_all(data)
-        value = _members_of_vir_net_message_type.get(the_value, the_value)
+        value = (
+            _members_of_vir_net_message_type[the_value]
+            if the_value in _members_of_vir_net_message_type
+            else the_value
+        )
         return value
     except FAULTS:
         pass
@@ -60,13 +64,17 @@ def decode_vir_net_message_type(data: Buffer) -> VirNetMessageType | int:
 
 def read_vir_net_message_type(data: Buffer, offset: int) -> tuple[VirNetMessageType | int, int]:
     """enum virNetMessageType at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: VirNetMessageType | int
     try:
         (the_value,) = _i(wire, offset)
         offset += 4
-        value = _members_of_vir_net_message_type.get(the_value, the_value)
+        value = (
+            _members_of_vir_net_message_type[the_value]
+            if the_value in _members_of_vir_net_message_type
+            else the_value
+        )
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virNetMessageType", wire, start)
@@ -77,7 +85,11 @@ def decode_vir_net_message_status(data: Buffer) -> VirNetMessageStatus | int:
     value: VirNetMessageStatus | int
     try:
         (the_value,) = _i_all(data)
-        value = _members_of_vir_net_message_status.get(the_value, the_value)
+        value = (
+            _members_of_vir_net_message_status[the_value]
+            if the_value in _members_of_vir_net_message_status
+            else the_value
+        )
         return value
     except FAULTS:
         pass
@@ -87,13 +99,17 @@ def decode_vir_net_message_status(data: Buffer) -> VirNetMessageStatus | int:
 
 def read_vir_net_message_status(data: Buffer, offset: int) -> tuple[VirNetMessageStatus | int, int]:
     """enum virNetMessageStatus at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: VirNetMessageStatus | int
     try:
         (the_value,) = _i(wire, offset)
         offset += 4
-        value = _members_of_vir_net_message_status.get(the_value, the_value)
+        value = (
+            _members_of_vir_net_message_status[the_value]
+            if the_value in _members_of_vir_net_message_status
+            else the_value
+        )
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virNetMessageStatus", wire, start)
@@ -105,8 +121,16 @@ def decode_vir_net_message_header(data: Buffer) -> VirNetMessageHeader:
     try:
         value = next(_new_VirNetMessageHeader)
         value.prog, value.vers, value.proc, the_type, value.serial, status = _2I2iIi_all(data)
-        value.type = _members_of_vir_net_message_type.get(the_type, the_type)
-        value.status = _members_of_vir_net_message_status.get(status, status)
+        value.type = (
+            _members_of_vir_net_message_type[the_type]
+            if the_type in _members_of_vir_net_message_type
+            else the_type
+        )
+        value.status = (
+            _members_of_vir_net_message_status[status]
+            if status in _members_of_vir_net_message_status
+            else status
+        )
         return value
     except FAULTS:
         pass
@@ -116,14 +140,22 @@ def decode_vir_net_message_header(data: Buffer) -> VirNetMessageHeader:
 
 def read_vir_net_message_header(data: Buffer, offset: int) -> tuple[VirNetMessageHeader, int]:
     """struct virNetMessageHeader at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirNetMessageHeader)
         value.prog, value.vers, value.proc, the_type, value.serial, status = _2I2iIi(wire, offset)
         offset += 24
-        value.type = _members_of_vir_net_message_type.get(the_type, the_type)
-        value.status = _members_of_vir_net_message_status.get(status, status)
+        value.type = (
+            _members_of_vir_net_message_type[the_type]
+            if the_type in _members_of_vir_net_message_type
+            else the_type
+        )
+        value.status = (
+            _members_of_vir_net_message_status[status]
+            if status in _members_of_vir_net_message_status
+            else status
+        )
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "virNetMessageHeader", wire, start)
@@ -143,7 +175,7 @@ def decode_vir_net_message_uuid(data: Buffer) -> bytes:
 
 def read_vir_net_message_uuid(data: Buffer, offset: int) -> tuple[bytes, int]:
     """typedef virNetMessageUUID at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: bytes
     try:
@@ -156,7 +188,7 @@ def read_vir_net_message_uuid(data: Buffer, offset: int) -> tuple[bytes, int]:
 
 def decode_vir_net_message_nonnull_string(data: Buffer) -> str:
     """typedef virNetMessageNonnullString that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: str
     try:
         low = wire[3]
@@ -178,7 +210,7 @@ def decode_vir_net_message_nonnull_string(data: Buffer) -> str:
 
 def read_vir_net_message_nonnull_string(data: Buffer, offset: int) -> tuple[str, int]:
     """typedef virNetMessageNonnullString at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: str
     try:
@@ -204,7 +236,7 @@ def decode_vir_net_message_string(data: Buffer) -> str | None:
 
 def read_vir_net_message_string(data: Buffer, offset: int) -> tuple[str | None, int]:
     """typedef virNetMessageString at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: str | None
     try:
@@ -232,7 +264,7 @@ def read_vir_net_message_string(data: Buffer, offset: int) -> tuple[str | None, 
 
 def decode_vir_net_message_nonnull_domain(data: Buffer) -> VirNetMessageNonnullDomain:
     """struct virNetMessageNonnullDomain that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: VirNetMessageNonnullDomain
     try:
         value = next(_new_VirNetMessageNonnullDomain)
@@ -257,7 +289,7 @@ def read_vir_net_message_nonnull_domain(
     data: Buffer, offset: int
 ) -> tuple[VirNetMessageNonnullDomain, int]:
     """struct virNetMessageNonnullDomain at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirNetMessageNonnullDomain)
@@ -278,7 +310,7 @@ def read_vir_net_message_nonnull_domain(
 
 def decode_vir_net_message_nonnull_network(data: Buffer) -> VirNetMessageNonnullNetwork:
     """struct virNetMessageNonnullNetwork that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: VirNetMessageNonnullNetwork
     try:
         value = next(_new_VirNetMessageNonnullNetwork)
@@ -303,7 +335,7 @@ def read_vir_net_message_nonnull_network(
     data: Buffer, offset: int
 ) -> tuple[VirNetMessageNonnullNetwork, int]:
     """struct virNetMessageNonnullNetwork at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirNetMessageNonnullNetwork)
@@ -331,7 +363,7 @@ def read_vir_net_message_domain(
     data: Buffer, offset: int
 ) -> tuple[VirNetMessageNonnullDomain | None, int]:
     """typedef virNetMessageDomain at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: VirNetMessageNonnullDomain | None
     try:
@@ -367,7 +399,7 @@ def read_vir_net_message_network(
     data: Buffer, offset: int
 ) -> tuple[VirNetMessageNonnullNetwork | None, int]:
     """typedef virNetMessageNetwork at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: VirNetMessageNonnullNetwork | None
     try:
@@ -401,7 +433,7 @@ def decode_vir_net_message_error(data: Buffer) -> VirNetMessageError:
 
 def read_vir_net_message_error(data: Buffer, offset: int) -> tuple[VirNetMessageError, int]:
     """struct virNetMessageError at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirNetMessageError)
@@ -529,7 +561,7 @@ def decode_vir_net_stream_hole(data: Buffer) -> VirNetStreamHole:
 
 def read_vir_net_stream_hole(data: Buffer, offset: int) -> tuple[VirNetStreamHole, int]:
     """struct virNetStreamHole at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirNetStreamHole)

@@ -36,7 +36,7 @@ def decode_shade(data: Buffer) -> Shade:
 
 def read_shade(data: Buffer, offset: int) -> tuple[Shade, int]:
     """enum shade at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: Shade
     try:
@@ -64,7 +64,7 @@ def decode_sample(data: Buffer) -> Sample:
 
 def read_sample(data: Buffer, offset: int) -> tuple[Sample, int]:
     """struct sample at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Sample)

@@ -33,7 +33,7 @@ def decode_sample(data: Buffer) -> Sample:
 
 def read_sample(data: Buffer, offset: int) -> tuple[Sample, int]:
     """struct sample at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Sample)

@@ -24,7 +24,7 @@ def decode_shared(data: Buffer) -> Shared:
 
 def read_shared(data: Buffer, offset: int) -> tuple[Shared, int]:
     """struct shared at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Shared)

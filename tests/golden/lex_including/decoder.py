@@ -42,7 +42,7 @@ def decode_shared(data: Buffer) -> Shared:
 
 def read_shared(data: Buffer, offset: int) -> tuple[Shared, int]:
     """struct shared at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Shared)
@@ -66,7 +66,7 @@ def decode_including(data: Buffer) -> Including:
 
 def read_including(data: Buffer, offset: int) -> tuple[Including, int]:
     """struct including at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Including)

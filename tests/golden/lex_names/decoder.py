@@ -44,7 +44,7 @@ def decode_interior(data: Buffer) -> Interior:
 
 def read_interior(data: Buffer, offset: int) -> tuple[Interior, int]:
     """struct interior at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Interior)

@@ -17,7 +17,7 @@ _new_Bounds = instances(Bounds)
 
 def decode_bounds(data: Buffer) -> Bounds:
     """struct bounds that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: Bounds
     try:
         value = next(_new_Bounds)
@@ -42,7 +42,7 @@ def decode_bounds(data: Buffer) -> Bounds:
 
 def read_bounds(data: Buffer, offset: int) -> tuple[Bounds, int]:
     """struct bounds at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Bounds)

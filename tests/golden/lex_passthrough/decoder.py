@@ -34,7 +34,7 @@ def decode_before(data: Buffer) -> Before:
 
 def read_before(data: Buffer, offset: int) -> tuple[Before, int]:
     """struct before at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Before)
@@ -61,7 +61,7 @@ def decode_after(data: Buffer) -> After:
 
 def read_after(data: Buffer, offset: int) -> tuple[After, int]:
     """struct after at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_After)

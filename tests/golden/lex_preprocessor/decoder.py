@@ -28,7 +28,7 @@ def decode_made_of_macros(data: Buffer) -> MadeOfMacros:
 
 def read_made_of_macros(data: Buffer, offset: int) -> tuple[MadeOfMacros, int]:
     """struct made_of_macros at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_MadeOfMacros)
@@ -62,7 +62,7 @@ def decode_signs(data: Buffer) -> Signs:
 
 def read_signs(data: Buffer, offset: int) -> tuple[Signs, int]:
     """enum signs at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: Signs
     try:

@@ -27,7 +27,7 @@ def decode_box(data: Buffer) -> Box:
 
 def read_box(data: Buffer, offset: int) -> tuple[Box, int]:
     """struct box at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Box)
@@ -71,7 +71,7 @@ def decode_box_part(data: Buffer) -> BoxPart:
 
 def read_box_part(data: Buffer, offset: int) -> tuple[BoxPart, int]:
     """enum box_part at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: BoxPart
     try:

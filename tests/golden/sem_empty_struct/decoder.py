@@ -34,7 +34,7 @@ def decode_nothing(data: Buffer) -> Nothing:
 
 def read_nothing(data: Buffer, offset: int) -> tuple[Nothing, int]:
     """struct nothing at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Nothing)
@@ -50,7 +50,7 @@ def decode_something(data: Buffer) -> Something:
 
 def read_something(data: Buffer, offset: int) -> tuple[Something, int]:
     """struct something at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Something)

@@ -5,9 +5,17 @@ from __future__ import annotations
 
 from struct import Struct
 
-from golden.sem_enums.types import SHAPES, Aliases, Extensible, Implicit, Signs, UnsignedSpelling
+from golden.sem_enums.types import (
+    SHAPES,
+    Aliases,
+    BeforeText,
+    Extensible,
+    Implicit,
+    Signs,
+    UnsignedSpelling,
+)
 from rpcgen.runtime.reader import walk_decode, walk_read
-from rpcgen.runtime.xdr import FAULTS, members
+from rpcgen.runtime.xdr import FAULTS, ZEROS, Irregular, instances, members, record_unpacker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +23,9 @@ if TYPE_CHECKING:
 
 _i = Struct(">i").unpack_from
 _i_all = Struct(">i").unpack
+_s_4, _s_4_long = record_unpacker("", "", 4)
+_i_s_i_4, _i_s_i_4_long = record_unpacker("i", "i", 4)
+_new_BeforeText = instances(BeforeText)
 _members_of_implicit = members(Implicit)
 _members_of_signs = members(Signs)
 _members_of_unsigned_spelling = members(UnsignedSpelling)
@@ -37,7 +48,7 @@ def decode_implicit(data: Buffer) -> Implicit:
 
 def read_implicit(data: Buffer, offset: int) -> tuple[Implicit, int]:
     """enum implicit at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: Implicit
     try:
@@ -64,7 +75,7 @@ def decode_signs(data: Buffer) -> Signs:
 
 def read_signs(data: Buffer, offset: int) -> tuple[Signs, int]:
     """enum signs at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: Signs
     try:
@@ -91,7 +102,7 @@ def decode_unsigned_spelling(data: Buffer) -> UnsignedSpelling:
 
 def read_unsigned_spelling(data: Buffer, offset: int) -> tuple[UnsignedSpelling, int]:
     """enum unsigned_spelling at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: UnsignedSpelling
     try:
@@ -118,7 +129,7 @@ def decode_aliases(data: Buffer) -> Aliases:
 
 def read_aliases(data: Buffer, offset: int) -> tuple[Aliases, int]:
     """enum aliases at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: Aliases
     try:
@@ -135,7 +146,9 @@ def decode_extensible(data: Buffer) -> Extensible | int:
     value: Extensible | int
     try:
         (the_value,) = _i_all(data)
-        value = _members_of_extensible.get(the_value, the_value)
+        value = (
+            _members_of_extensible[the_value] if the_value in _members_of_extensible else the_value
+        )
         return value
     except FAULTS:
         pass
@@ -145,13 +158,82 @@ def decode_extensible(data: Buffer) -> Extensible | int:
 
 def read_extensible(data: Buffer, offset: int) -> tuple[Extensible | int, int]:
     """enum extensible at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: Extensible | int
     try:
         (the_value,) = _i(wire, offset)
         offset += 4
-        value = _members_of_extensible.get(the_value, the_value)
+        value = (
+            _members_of_extensible[the_value] if the_value in _members_of_extensible else the_value
+        )
         return value, offset
     except FAULTS:
         return walk_read(SHAPES, "extensible", wire, start)
+
+
+def decode_before_text(data: Buffer) -> BeforeText:
+    """struct before_text that fills the buffer."""
+    wire = data if type(data) is bytes else bytes(memoryview(data))
+    value: BeforeText
+    try:
+        value = next(_new_BeforeText)
+        low = wire[3]
+        unpack, extent = _s_4[low]
+        length, raw, pad = unpack(wire, 0)
+        if length != low:
+            length, raw, pad = _s_4_long(wire, 0)
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
+            raise Irregular
+        value.first = raw.decode()
+        offset = extent
+        low = wire[offset + 7]
+        unpack, extent = _i_s_i_4[low]
+        kind, length, raw, pad, value.after = unpack(wire, offset)
+        if length != low:
+            kind, length, raw, pad, value.after = _i_s_i_4_long(wire, offset)
+            extent = 12 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
+            raise Irregular
+        value.second = raw.decode()
+        offset += extent
+        value.kind = _members_of_extensible[kind] if kind in _members_of_extensible else kind
+        if offset == len(wire):
+            return value
+    except FAULTS:
+        pass
+    value = walk_decode(SHAPES, "before_text", wire)
+    return value
+
+
+def read_before_text(data: Buffer, offset: int) -> tuple[BeforeText, int]:
+    """struct before_text at ``offset``, and the offset behind it."""
+    wire = data if type(data) is bytes else bytes(memoryview(data))
+    start = offset
+    try:
+        value = next(_new_BeforeText)
+        low = wire[offset + 3]
+        unpack, extent = _s_4[low]
+        length, raw, pad = unpack(wire, offset)
+        if length != low:
+            length, raw, pad = _s_4_long(wire, offset)
+            extent = 4 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
+            raise Irregular
+        value.first = raw.decode()
+        offset += extent
+        low = wire[offset + 7]
+        unpack, extent = _i_s_i_4[low]
+        kind, length, raw, pad, value.after = unpack(wire, offset)
+        if length != low:
+            kind, length, raw, pad, value.after = _i_s_i_4_long(wire, offset)
+            extent = 12 + length + -length % 4
+        if 0 in raw or (pad and pad != ZEROS):
+            raise Irregular
+        value.second = raw.decode()
+        offset += extent
+        value.kind = _members_of_extensible[kind] if kind in _members_of_extensible else kind
+        return value, offset
+    except FAULTS:
+        return walk_read(SHAPES, "before_text", wire, start)

@@ -5,15 +5,18 @@ from __future__ import annotations
 
 from struct import Struct
 
-from golden.sem_enums.types import SHAPES, Aliases, Implicit, Signs, UnsignedSpelling
+from golden.sem_enums.types import SHAPES, Aliases, BeforeText, Implicit, Signs, UnsignedSpelling
+from rpcgen.runtime.limits import SHORT
 from rpcgen.runtime.writer import walk_encode
-from rpcgen.runtime.xdr import FAULTS, Irregular
+from rpcgen.runtime.xdr import FAULTS, Irregular, record_packer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from golden.sem_enums.types import Extensible
 
 _i = Struct(">i").pack
+_s_4, _s_4_long = record_packer("", "", 4)
+_i_s_i_4, _i_s_i_4_long = record_packer("i", "i", 4)
 
 
 def encode_implicit(value: Implicit) -> bytes:
@@ -62,3 +65,19 @@ def encode_extensible(value: Extensible | int) -> bytes:
         return _i(value)
     except FAULTS:
         return walk_encode(SHAPES, "extensible", value)
+
+
+def encode_before_text(value: BeforeText) -> bytes:
+    """struct before_text."""
+    try:
+        text = value.first.encode()
+        size = len(text)
+        text_2 = value.second.encode()
+        size_2 = len(text_2)
+        if value.__class__ is not BeforeText or 0 in text or 0 in text_2:
+            raise Irregular
+        return (_s_4[size] if size < SHORT else _s_4_long)(text) + (
+            _i_s_i_4[size_2] if size_2 < SHORT else _i_s_i_4_long
+        )(value.kind, text_2, value.after)
+    except FAULTS:
+        return walk_encode(SHAPES, "before_text", value)

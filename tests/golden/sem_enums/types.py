@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from rpcgen.runtime.values import XdrStruct
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
@@ -56,6 +58,25 @@ class Extensible(IntEnum):
     EXTENSIBLE_ONLY = 1
 
 
+class BeforeText(XdrStruct):
+    """struct before_text (sem_enums.x).
+
+    An open enum in front of a string: both are read by one call.
+    """
+
+    __slots__ = __match_args__ = ("first", "kind", "second", "after")
+    first: str  # string first<4>
+    kind: Extensible | int  # extensible kind
+    second: str  # string second<4>
+    after: int  # int after
+
+    def __init__(self, first: str, kind: Extensible | int, second: str, after: int) -> None:
+        self.first = first
+        self.kind = kind
+        self.second = second
+        self.after = after
+
+
 # fmt: off
 # What each type is made of, a row each, for the slow walk: see rpcgen.runtime.shapes.
 SHAPES: Final[Shapes] = {
@@ -64,5 +85,6 @@ SHAPES: Final[Shapes] = {
     "unsigned_spelling": ("enum", UnsignedSpelling, False),
     "aliases": ("enum", Aliases, False),
     "extensible": ("enum", Extensible, True),
+    "before_text": ("struct", BeforeText, (("first", "first", ("string", 4)), ("kind", "kind", "extensible"), ("second", "second", ("string", 4)), ("after", "after", "int"))),
 }
 # fmt: on

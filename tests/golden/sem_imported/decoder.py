@@ -24,7 +24,7 @@ _members_of_imported_kind = members(ImportedKind)
 
 def decode_imported_name(data: Buffer) -> str:
     """typedef imported_name that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: str
     try:
         low = wire[3]
@@ -46,7 +46,7 @@ def decode_imported_name(data: Buffer) -> str:
 
 def read_imported_name(data: Buffer, offset: int) -> tuple[str, int]:
     """typedef imported_name at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: str
     try:
@@ -80,7 +80,7 @@ def decode_imported_point(data: Buffer) -> ImportedPoint:
 
 def read_imported_point(data: Buffer, offset: int) -> tuple[ImportedPoint, int]:
     """struct imported_point at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_ImportedPoint)
@@ -106,7 +106,7 @@ def decode_imported_kind(data: Buffer) -> ImportedKind:
 
 def read_imported_kind(data: Buffer, offset: int) -> tuple[ImportedKind, int]:
     """enum imported_kind at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: ImportedKind
     try:

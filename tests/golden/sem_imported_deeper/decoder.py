@@ -31,7 +31,7 @@ def decode_deeper_id(data: Buffer) -> int:
 
 def read_deeper_id(data: Buffer, offset: int) -> tuple[int, int]:
     """typedef deeper_id at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: int
     try:

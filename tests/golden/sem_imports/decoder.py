@@ -45,7 +45,7 @@ def decode_user(data: Buffer) -> User:
 
 def read_user(data: Buffer, offset: int) -> tuple[User, int]:
     """struct user at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_User)
@@ -74,7 +74,7 @@ def decode_by_imported(data: Buffer) -> ByImported:
 
 def read_by_imported(data: Buffer, offset: int) -> tuple[ByImported, int]:
     """union by_imported at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: ByImported
     try:

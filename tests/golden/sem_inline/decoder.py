@@ -104,7 +104,7 @@ def decode_outer_point_deep(data: Buffer) -> OuterPointDeep:
 
 def read_outer_point_deep(data: Buffer, offset: int) -> tuple[OuterPointDeep, int]:
     """struct outer_point_deep at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_OuterPointDeep)
@@ -122,7 +122,7 @@ def decode_outer_point(data: Buffer) -> OuterPoint:
 
 def read_outer_point(data: Buffer, offset: int) -> tuple[OuterPoint, int]:
     """struct outer_point at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_OuterPoint)
@@ -151,7 +151,7 @@ def decode_outer_level(data: Buffer) -> OuterLevel:
 
 def read_outer_level(data: Buffer, offset: int) -> tuple[OuterLevel, int]:
     """enum outer_level at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: OuterLevel
     try:
@@ -170,7 +170,7 @@ def decode_outer_value(data: Buffer) -> OuterValue:
 
 def read_outer_value(data: Buffer, offset: int) -> tuple[OuterValue, int]:
     """union outer_value at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: OuterValue
     try:
@@ -211,7 +211,7 @@ def decode_outer_maybe(data: Buffer) -> OuterMaybe:
 
 def read_outer_maybe(data: Buffer, offset: int) -> tuple[OuterMaybe, int]:
     """struct outer_maybe at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_OuterMaybe)
@@ -229,7 +229,7 @@ def decode_outer(data: Buffer) -> Outer:
 
 def read_outer(data: Buffer, offset: int) -> tuple[Outer, int]:
     """struct outer at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Outer)
@@ -268,7 +268,7 @@ def decode_plain_enum(data: Buffer) -> PlainEnum:
 
 def read_plain_enum(data: Buffer, offset: int) -> tuple[PlainEnum, int]:
     """enum plain_enum at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: PlainEnum
     try:
@@ -295,7 +295,7 @@ def decode_plain_struct(data: Buffer) -> PlainStruct:
 
 def read_plain_struct(data: Buffer, offset: int) -> tuple[PlainStruct, int]:
     """struct plain_struct at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_PlainStruct)
@@ -313,7 +313,7 @@ def decode_plain_union(data: Buffer) -> PlainUnion:
 
 def read_plain_union(data: Buffer, offset: int) -> tuple[PlainUnion, int]:
     """union plain_union at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: PlainUnion
     try:
@@ -347,7 +347,7 @@ def decode_many_item(data: Buffer) -> ManyItem:
 
 def read_many_item(data: Buffer, offset: int) -> tuple[ManyItem, int]:
     """struct many_item at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_ManyItem)
@@ -365,7 +365,7 @@ def decode_many(data: Buffer) -> list[ManyItem]:
 
 def read_many(data: Buffer, offset: int) -> tuple[list[ManyItem], int]:
     """typedef many at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: list[ManyItem]
     try:
@@ -394,7 +394,7 @@ def decode_perhaps_one_item(data: Buffer) -> PerhapsOneItem:
 
 def read_perhaps_one_item(data: Buffer, offset: int) -> tuple[PerhapsOneItem, int]:
     """struct perhaps_one_item at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_PerhapsOneItem)
@@ -412,7 +412,7 @@ def decode_perhaps_one(data: Buffer) -> PerhapsOneItem | None:
 
 def read_perhaps_one(data: Buffer, offset: int) -> tuple[PerhapsOneItem | None, int]:
     """typedef perhaps_one at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: PerhapsOneItem | None
     try:
@@ -446,7 +446,7 @@ def decode_chooser_choice(data: Buffer) -> ChooserChoice:
 
 def read_chooser_choice(data: Buffer, offset: int) -> tuple[ChooserChoice, int]:
     """enum chooser_choice at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: ChooserChoice
     try:
@@ -473,7 +473,7 @@ def decode_chooser_this_one(data: Buffer) -> ChooserThisOne:
 
 def read_chooser_this_one(data: Buffer, offset: int) -> tuple[ChooserThisOne, int]:
     """struct chooser_this_one at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_ChooserThisOne)
@@ -491,7 +491,7 @@ def decode_chooser(data: Buffer) -> Chooser:
 
 def read_chooser(data: Buffer, offset: int) -> tuple[Chooser, int]:
     """union chooser at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: Chooser
     try:

@@ -36,7 +36,7 @@ def decode_mapping(data: Buffer) -> Mapping:
 
 def read_mapping(data: Buffer, offset: int) -> tuple[Mapping, int]:
     """struct mapping at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Mapping)
@@ -54,7 +54,7 @@ def decode_pmaplist_item(data: Buffer) -> PmaplistItem:
 
 def read_pmaplist_item(data: Buffer, offset: int) -> tuple[PmaplistItem, int]:
     """struct pmaplist_item at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         first = value = new(PmaplistItem)
@@ -81,7 +81,7 @@ def decode_pmaplist(data: Buffer) -> PmaplistItem | None:
 
 def read_pmaplist(data: Buffer, offset: int) -> tuple[PmaplistItem | None, int]:
     """typedef pmaplist at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: PmaplistItem | None
     try:
@@ -105,7 +105,7 @@ def decode_answer(data: Buffer) -> Answer:
 
 def read_answer(data: Buffer, offset: int) -> tuple[Answer, int]:
     """struct answer at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Answer)

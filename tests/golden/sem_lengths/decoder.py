@@ -26,7 +26,7 @@ def decode_lengths(data: Buffer) -> Lengths:
 
 def read_lengths(data: Buffer, offset: int) -> tuple[Lengths, int]:
     """struct lengths at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Lengths)

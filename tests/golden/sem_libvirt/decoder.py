@@ -61,7 +61,7 @@ def _read_each_demo_domain_open_ret(
 
 def decode_demo_nonnull_string(data: Buffer) -> str:
     """typedef demo_nonnull_string that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: str
     try:
         low = wire[3]
@@ -83,7 +83,7 @@ def decode_demo_nonnull_string(data: Buffer) -> str:
 
 def read_demo_nonnull_string(data: Buffer, offset: int) -> tuple[str, int]:
     """typedef demo_nonnull_string at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: str
     try:
@@ -109,7 +109,7 @@ def decode_demo_string(data: Buffer) -> str | None:
 
 def read_demo_string(data: Buffer, offset: int) -> tuple[str | None, int]:
     """typedef demo_string at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: str | None
     try:
@@ -142,7 +142,7 @@ def decode_demo_domain_open_args(data: Buffer) -> DemoDomainOpenArgs:
 
 def read_demo_domain_open_args(data: Buffer, offset: int) -> tuple[DemoDomainOpenArgs, int]:
     """struct demo_domain_open_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_DemoDomainOpenArgs)
@@ -176,7 +176,7 @@ def decode_demo_domain_open_ret(data: Buffer) -> DemoDomainOpenRet:
 
 def read_demo_domain_open_ret(data: Buffer, offset: int) -> tuple[DemoDomainOpenRet, int]:
     """struct demo_domain_open_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_DemoDomainOpenRet)
@@ -202,7 +202,7 @@ def decode_demo_domain_close_args(data: Buffer) -> DemoDomainCloseArgs:
 
 def read_demo_domain_close_args(data: Buffer, offset: int) -> tuple[DemoDomainCloseArgs, int]:
     """struct demo_domain_close_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_DemoDomainCloseArgs)
@@ -220,7 +220,7 @@ def decode_demo_list_ret(data: Buffer) -> DemoListRet:
 
 def read_demo_list_ret(data: Buffer, offset: int) -> tuple[DemoListRet, int]:
     """struct demo_list_ret at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_DemoListRet)
@@ -249,7 +249,7 @@ def decode_demo_event_stopped_msg(data: Buffer) -> DemoEventStoppedMsg:
 
 def read_demo_event_stopped_msg(data: Buffer, offset: int) -> tuple[DemoEventStoppedMsg, int]:
     """struct demo_event_stopped_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_DemoEventStoppedMsg)
@@ -267,7 +267,7 @@ def decode_demo_event_detail_msg(data: Buffer) -> DemoEventDetailMsg:
 
 def read_demo_event_detail_msg(data: Buffer, offset: int) -> tuple[DemoEventDetailMsg, int]:
     """struct demo_event_detail_msg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_DemoEventDetailMsg)
@@ -309,7 +309,7 @@ def decode_demo_procedure(data: Buffer) -> DemoProcedure:
 
 def read_demo_procedure(data: Buffer, offset: int) -> tuple[DemoProcedure, int]:
     """enum demo_procedure at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: DemoProcedure
     try:

@@ -48,7 +48,7 @@ def read_vir_demo_space_create_lock_space_args(
     data: Buffer, offset: int
 ) -> tuple[VirDemoSpaceCreateLockSpaceArgs, int]:
     """struct virDemoSpaceCreateLockSpaceArgs at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirDemoSpaceCreateLockSpaceArgs)
@@ -76,7 +76,7 @@ def read_vir_demo_space_create_lock_space_ret(
     data: Buffer, offset: int
 ) -> tuple[VirDemoSpaceCreateLockSpaceRet, int]:
     """struct virDemoSpaceCreateLockSpaceRet at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirDemoSpaceCreateLockSpaceRet)
@@ -102,7 +102,7 @@ def decode_vir_demo_space_gone_msg(data: Buffer) -> VirDemoSpaceGoneMsg:
 
 def read_vir_demo_space_gone_msg(data: Buffer, offset: int) -> tuple[VirDemoSpaceGoneMsg, int]:
     """struct virDemoSpaceGoneMsg at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_VirDemoSpaceGoneMsg)
@@ -128,7 +128,7 @@ def decode_vir_demo_space_procedure(data: Buffer) -> VirDemoSpaceProcedure:
 
 def read_vir_demo_space_procedure(data: Buffer, offset: int) -> tuple[VirDemoSpaceProcedure, int]:
     """enum virDemoSpaceProcedure at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: VirDemoSpaceProcedure
     try:
@@ -155,7 +155,7 @@ def decode_second_start_args(data: Buffer) -> SecondStartArgs:
 
 def read_second_start_args(data: Buffer, offset: int) -> tuple[SecondStartArgs, int]:
     """struct second_start_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_SecondStartArgs)
@@ -181,7 +181,7 @@ def decode_second_procedure(data: Buffer) -> SecondProcedure:
 
 def read_second_procedure(data: Buffer, offset: int) -> tuple[SecondProcedure, int]:
     """enum second_Procedure at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: SecondProcedure
     try:

@@ -62,7 +62,7 @@ def decode_numbers(data: Buffer) -> Numbers:
 
 def read_numbers(data: Buffer, offset: int) -> tuple[Numbers, int]:
     """struct numbers at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Numbers)
@@ -104,7 +104,7 @@ def decode_arrays(data: Buffer) -> Arrays:
 
 def read_arrays(data: Buffer, offset: int) -> tuple[Arrays, int]:
     """struct arrays at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Arrays)

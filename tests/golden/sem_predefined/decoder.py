@@ -35,7 +35,7 @@ _new_OnPredefined1 = instances(OnPredefined1)
 
 def decode_predefined(data: Buffer) -> Predefined:
     """struct predefined that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: Predefined
     try:
         value = next(_new_Predefined)
@@ -109,7 +109,7 @@ def decode_predefined(data: Buffer) -> Predefined:
 
 def read_predefined(data: Buffer, offset: int) -> tuple[Predefined, int]:
     """struct predefined at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Predefined)
@@ -186,7 +186,7 @@ def decode_predefined_arrays(data: Buffer) -> PredefinedArrays:
 
 def read_predefined_arrays(data: Buffer, offset: int) -> tuple[PredefinedArrays, int]:
     """struct predefined_arrays at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_PredefinedArrays)
@@ -256,7 +256,7 @@ def decode_time_t(data: Buffer) -> int:
 
 def read_time_t(data: Buffer, offset: int) -> tuple[int, int]:
     """typedef time_t at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: int
     try:
@@ -269,7 +269,7 @@ def read_time_t(data: Buffer, offset: int) -> tuple[int, int]:
 
 def decode_u_time_t(data: Buffer) -> bytes:
     """typedef u_time_t that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: bytes
     try:
         low = wire[3]
@@ -291,7 +291,7 @@ def decode_u_time_t(data: Buffer) -> bytes:
 
 def read_u_time_t(data: Buffer, offset: int) -> tuple[bytes, int]:
     """typedef u_time_t at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: bytes
     try:
@@ -317,7 +317,7 @@ def decode_on_predefined(data: Buffer) -> OnPredefined:
 
 def read_on_predefined(data: Buffer, offset: int) -> tuple[OnPredefined, int]:
     """union on_predefined at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: OnPredefined
     try:

@@ -22,7 +22,7 @@ _new_Handle = instances(Handle)
 
 def decode_netobj(data: Buffer) -> bytes:
     """typedef netobj that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: bytes
     try:
         low = wire[3]
@@ -44,7 +44,7 @@ def decode_netobj(data: Buffer) -> bytes:
 
 def read_netobj(data: Buffer, offset: int) -> tuple[bytes, int]:
     """typedef netobj at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: bytes
     try:
@@ -77,7 +77,7 @@ def decode_u_char(data: Buffer) -> int:
 
 def read_u_char(data: Buffer, offset: int) -> tuple[int, int]:
     """typedef u_char at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: int
     try:
@@ -95,7 +95,7 @@ def decode_handle(data: Buffer) -> Handle:
 
 def read_handle(data: Buffer, offset: int) -> tuple[Handle, int]:
     """struct handle at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Handle)

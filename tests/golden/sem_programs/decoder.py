@@ -56,7 +56,7 @@ def decode_pair(data: Buffer) -> Pair:
 
 def read_pair(data: Buffer, offset: int) -> tuple[Pair, int]:
     """struct pair at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Pair)
@@ -74,7 +74,7 @@ def decode_maybe_pair(data: Buffer) -> Pair | None:
 
 def read_maybe_pair(data: Buffer, offset: int) -> tuple[Pair | None, int]:
     """typedef maybe_pair at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: Pair | None
     try:
@@ -108,7 +108,7 @@ def decode_taken_args(data: Buffer) -> TakenArgs:
 
 def read_taken_args(data: Buffer, offset: int) -> tuple[TakenArgs, int]:
     """struct TAKEN_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_TakenArgs)
@@ -134,7 +134,7 @@ def decode_taken_calc_v2_args(data: Buffer) -> TakenCalcV2Args:
 
 def read_taken_calc_v2_args(data: Buffer, offset: int) -> tuple[TakenCalcV2Args, int]:
     """struct TAKEN_CALC_V2_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_TakenCalcV2Args)
@@ -152,7 +152,7 @@ def decode_several_args(data: Buffer) -> SeveralArgs:
 
 def read_several_args(data: Buffer, offset: int) -> tuple[SeveralArgs, int]:
     """arguments SEVERAL_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_SeveralArgs)
@@ -179,7 +179,7 @@ def decode_several_named_args(data: Buffer) -> SeveralNamedArgs:
 
 def read_several_named_args(data: Buffer, offset: int) -> tuple[SeveralNamedArgs, int]:
     """arguments SEVERAL_NAMED_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_SeveralNamedArgs)
@@ -209,7 +209,7 @@ def decode_numbers_args(data: Buffer) -> NumbersArgs:
 
 def read_numbers_args(data: Buffer, offset: int) -> tuple[NumbersArgs, int]:
     """arguments NUMBERS_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_NumbersArgs)
@@ -243,7 +243,7 @@ def decode_several_calc_v2_args(data: Buffer) -> SeveralCalcV2Args:
 
 def read_several_calc_v2_args(data: Buffer, offset: int) -> tuple[SeveralCalcV2Args, int]:
     """arguments SEVERAL_CALC_V2_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_SeveralCalcV2Args)
@@ -269,7 +269,7 @@ def decode_taken_calc_v2_args_2(data: Buffer) -> TakenCalcV2Args2:
 
 def read_taken_calc_v2_args_2(data: Buffer, offset: int) -> tuple[TakenCalcV2Args2, int]:
     """arguments TAKEN_CALC_V2_args_2 at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_TakenCalcV2Args2)

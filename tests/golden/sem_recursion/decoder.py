@@ -52,7 +52,7 @@ def decode_entry(data: Buffer) -> Entry:
 
 def read_entry(data: Buffer, offset: int) -> tuple[Entry, int]:
     """struct entry at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         first = value = new(Entry)
@@ -78,7 +78,7 @@ def decode_nodes(data: Buffer) -> Node | None:
 
 def read_nodes(data: Buffer, offset: int) -> tuple[Node | None, int]:
     """typedef nodes at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: Node | None
     try:
@@ -102,7 +102,7 @@ def decode_node(data: Buffer) -> Node:
 
 def read_node(data: Buffer, offset: int) -> tuple[Node, int]:
     """struct node at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         first = value = new(Node)
@@ -136,7 +136,7 @@ def decode_bare_link(data: Buffer) -> BareLink:
 
 def read_bare_link(data: Buffer, offset: int) -> tuple[BareLink, int]:
     """struct bare_link at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         first = value = new(BareLink)
@@ -162,7 +162,7 @@ def decode_link_first(data: Buffer) -> LinkFirst:
 
 def read_link_first(data: Buffer, offset: int, depth: int = 0) -> tuple[LinkFirst, int]:
     """struct link_first at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         if depth > MAX_DEPTH:
@@ -190,7 +190,7 @@ def decode_tree(data: Buffer) -> Tree:
 
 def read_tree(data: Buffer, offset: int, depth: int = 0) -> tuple[Tree, int]:
     """struct tree at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         if depth > MAX_DEPTH:
@@ -218,7 +218,7 @@ def decode_binary(data: Buffer) -> Binary:
 
 def read_binary(data: Buffer, offset: int, depth: int = 0) -> tuple[Binary, int]:
     """struct binary at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         if depth > MAX_DEPTH:
@@ -254,7 +254,7 @@ def decode_even(data: Buffer) -> Even:
 
 def read_even(data: Buffer, offset: int, depth: int = 0) -> tuple[Even, int]:
     """struct even at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         if depth > MAX_DEPTH:
@@ -280,7 +280,7 @@ def decode_odd(data: Buffer) -> Odd:
 
 def read_odd(data: Buffer, offset: int, depth: int = 0) -> tuple[Odd, int]:
     """struct odd at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         if depth > MAX_DEPTH:
@@ -306,7 +306,7 @@ def decode_list(data: Buffer) -> List:
 
 def read_list(data: Buffer, offset: int) -> tuple[List, int]:
     """union list at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: List
     try:
@@ -346,7 +346,7 @@ def decode_through_union(data: Buffer) -> ThroughUnion:
 
 def read_through_union(data: Buffer, offset: int, depth: int = 0) -> tuple[ThroughUnion, int]:
     """struct through_union at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         if depth > MAX_DEPTH:
@@ -365,7 +365,7 @@ def decode_choice(data: Buffer) -> Choice:
 
 def read_choice(data: Buffer, offset: int, depth: int = 0) -> tuple[Choice, int]:
     """union choice at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: Choice
     try:

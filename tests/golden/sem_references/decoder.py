@@ -44,7 +44,7 @@ def decode_holder(data: Buffer) -> Holder:
 
 def read_holder(data: Buffer, offset: int) -> tuple[Holder, int]:
     """struct holder at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Holder)
@@ -87,7 +87,7 @@ def decode_point(data: Buffer) -> Point:
 
 def read_point(data: Buffer, offset: int) -> tuple[Point, int]:
     """struct point at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Point)
@@ -113,7 +113,7 @@ def decode_color(data: Buffer) -> Color:
 
 def read_color(data: Buffer, offset: int) -> tuple[Color, int]:
     """enum color at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: Color
     try:
@@ -132,7 +132,7 @@ def decode_choice(data: Buffer) -> Choice:
 
 def read_choice(data: Buffer, offset: int) -> tuple[Choice, int]:
     """union choice at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: Choice
     try:
@@ -165,7 +165,7 @@ def decode_alias(data: Buffer) -> Point:
 
 def read_alias(data: Buffer, offset: int) -> tuple[Point, int]:
     """typedef alias at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: Point
     try:

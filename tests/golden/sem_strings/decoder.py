@@ -47,7 +47,7 @@ def decode_path(data: Buffer) -> str:
 
 def read_path(data: Buffer, offset: int) -> tuple[str, int]:
     """typedef path at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: str
     try:
@@ -68,7 +68,7 @@ def read_path(data: Buffer, offset: int) -> tuple[str, int]:
 
 def decode_text(data: Buffer) -> str:
     """typedef text that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: str
     try:
         low = wire[3]
@@ -90,7 +90,7 @@ def decode_text(data: Buffer) -> str:
 
 def read_text(data: Buffer, offset: int) -> tuple[str, int]:
     """typedef text at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: str
     try:
@@ -116,7 +116,7 @@ def decode_optional_path(data: Buffer) -> str | None:
 
 def read_optional_path(data: Buffer, offset: int) -> tuple[str | None, int]:
     """typedef optional_path at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: str | None
     try:
@@ -149,7 +149,7 @@ def decode_entry(data: Buffer) -> Entry:
 
 def read_entry(data: Buffer, offset: int) -> tuple[Entry, int]:
     """struct entry at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Entry)

@@ -115,7 +115,7 @@ def decode_color(data: Buffer) -> Color:
 
 def read_color(data: Buffer, offset: int) -> tuple[Color, int]:
     """enum color at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: Color
     try:
@@ -142,7 +142,7 @@ def decode_paint(data: Buffer) -> Color:
 
 def read_paint(data: Buffer, offset: int) -> tuple[Color, int]:
     """typedef paint at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: Color
     try:
@@ -168,7 +168,7 @@ def decode_number(data: Buffer) -> int:
 
 def read_number(data: Buffer, offset: int) -> tuple[int, int]:
     """typedef number at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: int
     try:
@@ -186,7 +186,7 @@ def decode_on_int(data: Buffer) -> OnInt:
 
 def read_on_int(data: Buffer, offset: int) -> tuple[OnInt, int]:
     """union on_int at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: OnInt
     try:
@@ -225,7 +225,7 @@ def decode_on_unsigned(data: Buffer) -> OnUnsigned:
 
 def read_on_unsigned(data: Buffer, offset: int) -> tuple[OnUnsigned, int]:
     """union on_unsigned at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: OnUnsigned
     try:
@@ -251,7 +251,7 @@ def decode_on_bool(data: Buffer) -> OnBool:
 
 def read_on_bool(data: Buffer, offset: int) -> tuple[OnBool, int]:
     """union on_bool at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: OnBool
     try:
@@ -277,7 +277,7 @@ def decode_on_char(data: Buffer) -> OnChar:
 
 def read_on_char(data: Buffer, offset: int) -> tuple[OnChar, int]:
     """union on_char at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: OnChar
     try:
@@ -307,7 +307,7 @@ def decode_on_short(data: Buffer) -> OnShort:
 
 def read_on_short(data: Buffer, offset: int) -> tuple[OnShort, int]:
     """union on_short at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: OnShort
     try:
@@ -333,7 +333,7 @@ def decode_on_enum(data: Buffer) -> OnEnum:
 
 def read_on_enum(data: Buffer, offset: int) -> tuple[OnEnum, int]:
     """union on_enum at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: OnEnum
     try:
@@ -366,7 +366,7 @@ def decode_on_alias(data: Buffer) -> OnAlias:
 
 def read_on_alias(data: Buffer, offset: int) -> tuple[OnAlias, int]:
     """union on_alias at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: OnAlias
     try:
@@ -397,7 +397,7 @@ def decode_on_number(data: Buffer) -> OnNumber:
 
 def read_on_number(data: Buffer, offset: int) -> tuple[OnNumber, int]:
     """union on_number at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: OnNumber
     try:
@@ -423,7 +423,7 @@ def decode_nested(data: Buffer) -> Nested:
 
 def read_nested(data: Buffer, offset: int) -> tuple[Nested, int]:
     """union nested at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: Nested
     try:

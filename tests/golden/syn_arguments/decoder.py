@@ -53,7 +53,7 @@ def decode_node(data: Buffer) -> Node:
 
 def read_node(data: Buffer, offset: int) -> tuple[Node, int]:
     """struct node at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Node)
@@ -79,7 +79,7 @@ def decode_add_args(data: Buffer) -> AddArgs:
 
 def read_add_args(data: Buffer, offset: int) -> tuple[AddArgs, int]:
     """arguments ADD_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_AddArgs)
@@ -105,7 +105,7 @@ def decode_named_args(data: Buffer) -> NamedArgs:
 
 def read_named_args(data: Buffer, offset: int) -> tuple[NamedArgs, int]:
     """arguments NAMED_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_NamedArgs)
@@ -123,7 +123,7 @@ def decode_mixed_args(data: Buffer) -> MixedArgs:
 
 def read_mixed_args(data: Buffer, offset: int) -> tuple[MixedArgs, int]:
     """arguments MIXED_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_MixedArgs)

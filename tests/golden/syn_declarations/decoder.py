@@ -50,7 +50,7 @@ def decode_element(data: Buffer) -> Element:
 
 def read_element(data: Buffer, offset: int) -> tuple[Element, int]:
     """struct element at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Element)
@@ -68,7 +68,7 @@ def decode_forms(data: Buffer) -> Forms:
 
 def read_forms(data: Buffer, offset: int) -> tuple[Forms, int]:
     """struct forms at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Forms)

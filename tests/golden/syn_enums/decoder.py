@@ -38,7 +38,7 @@ def decode_counted(data: Buffer) -> Counted:
 
 def read_counted(data: Buffer, offset: int) -> tuple[Counted, int]:
     """enum counted at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: Counted
     try:
@@ -65,7 +65,7 @@ def decode_given(data: Buffer) -> Given:
 
 def read_given(data: Buffer, offset: int) -> tuple[Given, int]:
     """enum given at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: Given
     try:
@@ -92,7 +92,7 @@ def decode_trailing(data: Buffer) -> Trailing:
 
 def read_trailing(data: Buffer, offset: int) -> tuple[Trailing, int]:
     """enum trailing at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: Trailing
     try:
@@ -122,7 +122,7 @@ def decode_all(data: Buffer) -> All:
 
 def read_all(data: Buffer, offset: int) -> tuple[All, int]:
     """struct all at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_All)

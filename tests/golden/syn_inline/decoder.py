@@ -87,7 +87,7 @@ def decode_outer_color(data: Buffer) -> OuterColor:
 
 def read_outer_color(data: Buffer, offset: int) -> tuple[OuterColor, int]:
     """enum outer_color at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: OuterColor
     try:
@@ -114,7 +114,7 @@ def decode_outer_place_inner(data: Buffer) -> OuterPlaceInner:
 
 def read_outer_place_inner(data: Buffer, offset: int) -> tuple[OuterPlaceInner, int]:
     """struct outer_place_inner at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_OuterPlaceInner)
@@ -141,7 +141,7 @@ def decode_outer_place(data: Buffer) -> OuterPlace:
 
 def read_outer_place(data: Buffer, offset: int) -> tuple[OuterPlace, int]:
     """struct outer_place at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_OuterPlace)
@@ -160,7 +160,7 @@ def decode_outer_maybe(data: Buffer) -> OuterMaybe:
 
 def read_outer_maybe(data: Buffer, offset: int) -> tuple[OuterMaybe, int]:
     """union outer_maybe at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: OuterMaybe
     try:
@@ -186,7 +186,7 @@ def decode_outer(data: Buffer) -> Outer:
 
 def read_outer(data: Buffer, offset: int) -> tuple[Outer, int]:
     """struct outer at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Outer)
@@ -218,7 +218,7 @@ def decode_direction(data: Buffer) -> Direction:
 
 def read_direction(data: Buffer, offset: int) -> tuple[Direction, int]:
     """enum direction at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: Direction
     try:
@@ -246,7 +246,7 @@ def decode_steps_item(data: Buffer) -> StepsItem:
 
 def read_steps_item(data: Buffer, offset: int) -> tuple[StepsItem, int]:
     """struct steps_item at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_StepsItem)
@@ -265,7 +265,7 @@ def decode_steps(data: Buffer) -> list[StepsItem]:
 
 def read_steps(data: Buffer, offset: int) -> tuple[list[StepsItem], int]:
     """typedef steps at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: list[StepsItem]
     try:

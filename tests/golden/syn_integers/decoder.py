@@ -60,7 +60,7 @@ def decode_integers(data: Buffer) -> Integers:
 
 def read_integers(data: Buffer, offset: int) -> tuple[Integers, int]:
     """struct integers at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Integers)

@@ -24,7 +24,7 @@ def decode_entry_item(data: Buffer) -> EntryItem:
 
 def read_entry_item(data: Buffer, offset: int) -> tuple[EntryItem, int]:
     """struct entry_item at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         first = value = new(EntryItem)
@@ -50,7 +50,7 @@ def decode_entry(data: Buffer) -> EntryItem | None:
 
 def read_entry(data: Buffer, offset: int) -> tuple[EntryItem | None, int]:
     """typedef entry at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: EntryItem | None
     try:

@@ -33,7 +33,7 @@ def decode_point(data: Buffer) -> Point:
 
 def read_point(data: Buffer, offset: int) -> tuple[Point, int]:
     """struct point at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Point)

@@ -59,7 +59,7 @@ def decode_point(data: Buffer) -> Point:
 
 def read_point(data: Buffer, offset: int) -> tuple[Point, int]:
     """struct point at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Point)
@@ -85,7 +85,7 @@ def decode_color(data: Buffer) -> Color:
 
 def read_color(data: Buffer, offset: int) -> tuple[Color, int]:
     """enum color at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: Color
     try:
@@ -104,7 +104,7 @@ def decode_shape(data: Buffer) -> Shape:
 
 def read_shape(data: Buffer, offset: int) -> tuple[Shape, int]:
     """union shape at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: Shape
     try:
@@ -129,7 +129,7 @@ def decode_scene(data: Buffer) -> Scene:
 
 def read_scene(data: Buffer, offset: int) -> tuple[Scene, int]:
     """struct scene at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_Scene)

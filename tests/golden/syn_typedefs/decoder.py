@@ -38,7 +38,7 @@ def decode_number(data: Buffer) -> int:
 
 def read_number(data: Buffer, offset: int) -> tuple[int, int]:
     """typedef number at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: int
     try:
@@ -56,7 +56,7 @@ def decode_numbers(data: Buffer) -> list[int]:
 
 def read_numbers(data: Buffer, offset: int) -> tuple[list[int], int]:
     """typedef numbers at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: list[int]
     try:
@@ -78,7 +78,7 @@ def decode_pair(data: Buffer) -> list[int]:
 
 def read_pair(data: Buffer, offset: int) -> tuple[list[int], int]:
     """typedef pair at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: list[int]
     try:
@@ -105,7 +105,7 @@ def decode_digest(data: Buffer) -> bytes:
 
 def read_digest(data: Buffer, offset: int) -> tuple[bytes, int]:
     """typedef digest at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: bytes
     try:
@@ -118,7 +118,7 @@ def read_digest(data: Buffer, offset: int) -> tuple[bytes, int]:
 
 def decode_label(data: Buffer) -> str:
     """typedef label that fills the buffer."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     value: str
     try:
         low = wire[3]
@@ -140,7 +140,7 @@ def decode_label(data: Buffer) -> str:
 
 def read_label(data: Buffer, offset: int) -> tuple[str, int]:
     """typedef label at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: str
     try:
@@ -166,7 +166,7 @@ def decode_perhaps_a_label(data: Buffer) -> str | None:
 
 def read_perhaps_a_label(data: Buffer, offset: int) -> tuple[str | None, int]:
     """typedef perhaps_a_label at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: str | None
     try:
@@ -199,7 +199,7 @@ def decode_all(data: Buffer) -> All:
 
 def read_all(data: Buffer, offset: int) -> tuple[All, int]:
     """struct all at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_All)

@@ -52,7 +52,7 @@ def decode_kind(data: Buffer) -> Kind:
 
 def read_kind(data: Buffer, offset: int) -> tuple[Kind, int]:
     """enum kind at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: Kind
     try:
@@ -71,7 +71,7 @@ def decode_by_kind(data: Buffer) -> ByKind:
 
 def read_by_kind(data: Buffer, offset: int) -> tuple[ByKind, int]:
     """union by_kind at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: ByKind
     try:
@@ -109,7 +109,7 @@ def decode_by_number(data: Buffer) -> ByNumber:
 
 def read_by_number(data: Buffer, offset: int) -> tuple[ByNumber, int]:
     """union by_number at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: ByNumber
     try:

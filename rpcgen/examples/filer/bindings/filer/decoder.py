@@ -115,7 +115,7 @@ def decode_filer_path(data: Buffer) -> str:
 
 def read_filer_path(data: Buffer, offset: int) -> tuple[str, int]:
     """typedef filer_path at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: str
     try:
@@ -148,7 +148,7 @@ def decode_filer_digest(data: Buffer) -> bytes:
 
 def read_filer_digest(data: Buffer, offset: int) -> tuple[bytes, int]:
     """typedef filer_digest at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: bytes
     try:
@@ -166,7 +166,7 @@ def decode_filer_entries(data: Buffer) -> list[FilerEntry]:
 
 def read_filer_entries(data: Buffer, offset: int) -> tuple[list[FilerEntry], int]:
     """typedef filer_entries at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: list[FilerEntry]
     try:
@@ -195,7 +195,7 @@ def decode_filer_error(data: Buffer) -> FilerError:
 
 def read_filer_error(data: Buffer, offset: int) -> tuple[FilerError, int]:
     """enum filer_error at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: FilerError
     try:
@@ -222,7 +222,7 @@ def decode_filer_kind(data: Buffer) -> FilerKind:
 
 def read_filer_kind(data: Buffer, offset: int) -> tuple[FilerKind, int]:
     """enum filer_kind at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: FilerKind
     try:
@@ -241,7 +241,7 @@ def decode_filer_details(data: Buffer) -> FilerDetails:
 
 def read_filer_details(data: Buffer, offset: int) -> tuple[FilerDetails, int]:
     """union filer_details at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     value: FilerDetails
     try:
@@ -281,7 +281,7 @@ def decode_filer_entry(data: Buffer) -> FilerEntry:
 
 def read_filer_entry(data: Buffer, offset: int) -> tuple[FilerEntry, int]:
     """struct filer_entry at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_FilerEntry)
@@ -317,7 +317,7 @@ def decode_filer_change(data: Buffer) -> FilerChange:
 
 def read_filer_change(data: Buffer, offset: int) -> tuple[FilerChange, int]:
     """struct filer_change at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_FilerChange)
@@ -349,7 +349,7 @@ def decode_stat_args(data: Buffer) -> StatArgs:
 
 def read_stat_args(data: Buffer, offset: int) -> tuple[StatArgs, int]:
     """arguments STAT_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_StatArgs)
@@ -376,7 +376,7 @@ def decode_rename_args(data: Buffer) -> RenameArgs:
 
 def read_rename_args(data: Buffer, offset: int) -> tuple[RenameArgs, int]:
     """arguments RENAME_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_RenameArgs)
@@ -412,7 +412,7 @@ def decode_upload_args(data: Buffer) -> UploadArgs:
 
 def read_upload_args(data: Buffer, offset: int) -> tuple[UploadArgs, int]:
     """arguments UPLOAD_args at ``offset``, and the offset behind it."""
-    wire = data if type(data) is bytes else bytes(data)
+    wire = data if type(data) is bytes else bytes(memoryview(data))
     start = offset
     try:
         value = next(_new_UploadArgs)
