@@ -179,12 +179,18 @@ def as_text(found: SpecError) -> str:
     return "\n".join(lines)
 
 
+_GITHUB = {ord("%"): "%25", ord("\r"): "%0D", ord("\n"): "%0A"}
+"""What would end a workflow command; in a property ``:`` and ``,`` would, too."""
+
+
 def as_github(found: SpecError) -> str:
     """One diagnostic as a GitHub workflow command."""
     text = ". ".join(filter(None, [found.message, *(n.message for n in found.notes), found.hint]))
-    escaped = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-    place = f" file={found.at.file},line={found.at.line},col={found.at.column}" if found.at else ""
-    return f"::{found.severity}{place}::{escaped}"
+    place = ""
+    if found.at:
+        file = found.at.file.translate(_GITHUB | {ord(":"): "%3A", ord(","): "%2C"})
+        place = f" file={file},line={found.at.line},col={found.at.column}"
+    return f"::{found.severity}{place}::{text.translate(_GITHUB)}"
 
 
 def as_json(found: Iterable[SpecError]) -> str:

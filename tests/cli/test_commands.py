@@ -12,6 +12,7 @@ import pytest
 from command import Command, Process
 
 from rpcgen import __version__
+from rpcgen.errors import Location, SpecError, as_github
 
 GOOD = "// A place.\nstruct point { int x; int fooBar; };\n"
 BAD = "struct line { pont from; };\nstruct point { int x; };\nconst A = B;\n"
@@ -94,6 +95,11 @@ def test_lint_for_github(rpcgen: Command) -> None:
     result = rpcgen("lint", "bad.x", "--format", "github")
     assert (result.status, result.err) == (1, "")
     assert result.out.startswith("::error file=bad.x,line=1,col=15::")
+
+
+def test_a_github_command_is_not_ended_by_a_file_name() -> None:
+    found = SpecError("50% off\nnow", Location("a,b:c%.x", 1, 2))
+    assert as_github(found) == "::error file=a%2Cb%3Ac%25.x,line=1,col=2::50%25 off%0Anow"
 
 
 def test_lint_json_of_nothing_wrong_is_an_empty_array(rpcgen: Command) -> None:
