@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from rpcgen.emit.decode_steps import Blob, Check, Fixed, Item, Make, Record, Run, Step
+from rpcgen.emit.decode_steps import Blob, Fixed, Item, Make, Record, Run, Step
+from rpcgen.emit.steps import Check
 from rpcgen.emit.uses import Uses
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
 
+from rpcgen.emit.steps import Check, Statement
+
 # Items: what a value is made of on the wire, one after the other, before fusion.
 
 
@@ -34,24 +36,8 @@ class Blob:
 
 
 @dataclass(slots=True)
-class Statement:
-    """One line of Python."""
-
-    kind: ClassVar[str] = "statement"
-    text: str
-
-
-@dataclass(slots=True)
 class Make(Statement):
     """A new object; it may stand before fields that were declared earlier."""
-
-
-@dataclass(slots=True)
-class Check:
-    """A condition under which the straight line gives up."""
-
-    kind: ClassVar[str] = "check"
-    condition: str
 
 
 @dataclass(slots=True)

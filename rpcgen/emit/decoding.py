@@ -11,7 +11,6 @@ from rpcgen.emit.decode_steps import (
     Branch,
     Branches,
     Chain,
-    Check,
     Decoder,
     EachDecoder,
     Fixed,
@@ -21,13 +20,13 @@ from rpcgen.emit.decode_steps import (
     Maybe,
     Record,
     Run,
-    Statement,
     Step,
 )
 from rpcgen.emit.facts import Facts, is_link, links
 from rpcgen.emit.hints import Hints
 from rpcgen.emit.naming import Naming
 from rpcgen.emit.scopes import unique
+from rpcgen.emit.steps import Check, Statement
 from rpcgen.emit.uses import Uses
 from rpcgen.model.types import (
     UNBOUNDED,
@@ -323,7 +322,7 @@ class Decoding:
                 cls = self.uses.cls(struct)
                 steps = self._fuse(self._inlined_fields("value", struct))
         elif isinstance(resolved, Named) and isinstance(resolved.definition, Union):
-            if self._in_place(resolved.definition):
+            if self._facts.in_place(resolved.definition):
                 steps = self._fuse(self._union("value", resolved.definition))
             else:
                 steps = [self._call("value", resolved.definition)]
@@ -353,15 +352,12 @@ class Decoding:
             resolved = resolve(one.type)
             path = f"{target}.{self._naming.field(struct, one)}"
             match resolved:
-                case Named(definition=Union() as union) if self._in_place(union):
+                case Named(definition=Union() as union) if self._facts.in_place(union):
                     yield from self._union(path, union)
                 case _:
                     yield from self._items(path, one.type)
 
     # Unions
-
-    def _in_place(self, union: Union) -> bool:
-        return union not in self._facts.recursive and not links(union)
 
     def _union(self, target: str, union: Union) -> Iterable[Item]:
         discriminant = resolve(union.discriminant.type)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rpcgen.emit.encode_steps import Blob, Check, Fixed, Part, Step
+from rpcgen.emit.encode_steps import Blob, Fixed, Part, Step
+from rpcgen.emit.steps import Check
 from rpcgen.emit.uses import Uses
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
 
+from rpcgen.emit.steps import Check, Statement
 from rpcgen.model.types import Union
 
 # Items: what a value is made of on the wire, one after the other, before fusion.
@@ -38,22 +39,6 @@ class Part:
 
 
 # Steps: what is written before the parts are packed.
-
-
-@dataclass(slots=True)
-class Statement:
-    """One line of Python."""
-
-    kind: ClassVar[str] = "statement"
-    text: str
-
-
-@dataclass(slots=True)
-class Check:
-    """A condition under which the straight line gives up."""
-
-    kind: ClassVar[str] = "check"
-    condition: str
 
 
 @dataclass(slots=True)

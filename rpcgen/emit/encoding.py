@@ -14,7 +14,6 @@ from rpcgen.emit.encode_steps import (
     Arms,
     Blob,
     Block,
-    Check,
     EachEncoder,
     Encoder,
     Fixed,
@@ -22,13 +21,13 @@ from rpcgen.emit.encode_steps import (
     Loop,
     Maybe,
     Part,
-    Statement,
     Step,
 )
 from rpcgen.emit.facts import Facts, is_link, links
 from rpcgen.emit.hints import Hints
 from rpcgen.emit.naming import Naming
 from rpcgen.emit.scopes import unique
+from rpcgen.emit.steps import Check, Statement
 from rpcgen.emit.uses import Uses
 from rpcgen.model.types import (
     UNBOUNDED,
@@ -123,7 +122,7 @@ class Encoding:
                     last
                     and number == len(fields)
                     and not definition.chain
-                    and self._in_place(union)
+                    and self._facts.in_place(union)
                 ):
                     yield from self._by_arm(path, union)
                 case _:
@@ -261,7 +260,7 @@ class Encoding:
         match resolved:
             case Named(definition=Struct(chain=False) as struct):
                 items = self._struct("value", struct, struct.fields)
-            case Named(definition=Union() as union) if self._in_place(union):
+            case Named(definition=Union() as union) if self._facts.in_place(union):
                 items = self._by_arm("value", union)
             case _:
                 items = self._items("value", resolved)
@@ -276,9 +275,6 @@ class Encoding:
         return self._each[definition]
 
     # Unions
-
-    def _in_place(self, union: Union) -> bool:
-        return union not in self._facts.recursive and not links(union)
 
     def _by_arm(self, value: str, union: Union) -> Iterable[Item]:
         """A union in place: its class is asked once, so no type checker could follow."""

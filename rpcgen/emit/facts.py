@@ -75,6 +75,10 @@ class Facts:
             case _:
                 return self.smallest(definition.target)
 
+    def in_place(self, union: Union) -> bool:
+        """Whether a union at the end of its owner, or in a list, is coded there and not by a call."""
+        return union not in self.recursive and not links(union)
+
     def inlines(self, type_: Type) -> bool:
         """Whether a field of this type is coded in place."""
         type_ = resolve(type_)
