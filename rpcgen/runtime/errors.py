@@ -69,3 +69,64 @@ class UnknownProcedure(RpcError):  # noqa: N818  (libvirt's words, by which clie
 
     def __str__(self) -> str:
         return f"unknown procedure: {self.number}"
+
+
+class ProtocolError(RpcError):
+    """The rules of the RPC protocol were broken; by whom, the subclass says."""
+
+
+class LocalProtocolError(ProtocolError):
+    """This side asked for what the state of a connection or stream does not allow.
+
+    Nothing was sent, and the connection is as it was.
+    """
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer sent what no peer may send.
+
+    If it cost the boundaries of packets, the connection is closed with this as the cause.
+    """
+
+
+class TransportError(RpcError):
+    """Bytes did not get through, whatever they meant."""
+
+
+class ConnectError(TransportError):
+    """A connection could not be opened."""
+
+
+class ConnectionClosed(TransportError):  # noqa: N818  (what happened, not what went wrong)
+    """The connection is gone, and with it all calls and streams that were under way.
+
+    Attributes:
+        reason: a ``VirConnectCloseReason``: 0 error, 1 end of file, 2 keepalive,
+            3 closed by this side.
+    """
+
+    def __init__(self, message: str, reason: int) -> None:
+        super().__init__(message, reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class CallTimeout(TransportError, TimeoutError):  # noqa: N818  (as ``TimeoutError`` is no mistake)
+    """A call was not answered in time. Its reply will be dropped; the connection goes on.
+
+    The server may have done what it was asked for all the same: there is no way to take a
+    call back.
+    """
+
+
+class AuthError(RpcError):
+    """The server demands an authentication that this side cannot give, or refuses it."""
+
+
+def again(error: RpcError) -> RpcError:
+    """A copy of an error that several threads are to be told: each raises its own."""
+    copy = type(error)(*error.args)
+    copy.__cause__ = error.__cause__
+    return copy

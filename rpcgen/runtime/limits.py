@@ -29,3 +29,85 @@ SHORT = 256
 Names, paths and small blobs are below it, and one byte of the length word then tells the
 layout. 256 slots of one pointer are 2 KiB for each shape of record.
 """
+
+MESSAGE_MAX = 33_554_432
+"""Bytes of header and payload of one packet (VIR_NET_MESSAGE_MAX): what libvirt's peers take."""
+
+FDS_MAX = 32
+"""Descriptors with one packet (VIR_NET_MESSAGE_NUM_FDS_MAX)."""
+
+STREAM_PACKET_MAX = 262_120
+"""Bytes of stream data in one packet (VIR_NET_MESSAGE_LEGACY_PAYLOAD_MAX): old peers take no more."""
+
+STREAM_WINDOW = 2_097_152
+"""Bytes of a stream that wait for their reader before the connection is no longer read.
+
+The protocol has no window: reading on, or not reading at all, is the only choice. Eight packets
+keep a fast reader busy while the connection is paused and resumed.
+"""
+
+STREAM_OVERFLOW = 67_108_864
+"""Bytes of a stream that wait for their reader before the stream is given up.
+
+A client that waits for the reply of another call has to read on, past the window: the reply is
+behind the data. Two packets of the largest size may come in that time; then somebody has
+forgotten the stream.
+"""
+
+OUTBOX_HIGH = 1_048_576
+"""Bytes queued for a peer at which those who produce them wait: four packets of a stream."""
+
+OUTBOX_MAX = 67_108_864
+"""Bytes queued for a client that does not read before it is disconnected.
+
+Replies stop with the limit of requests and streams at ``OUTBOX_HIGH``; what can grow to this is
+events, which nobody waits for. Twice the largest packet.
+"""
+
+RECEIVE_SIZE = 65_536
+"""Bytes asked of the system at a time while no packet is known to be larger."""
+
+RECEIVE_MAX = 1_048_576
+"""The same inside a packet that is larger: what a peer announces is not yet worth memory."""
+
+SERIAL_MAX = 0xFFFF_FFFF
+"""The serial after which comes 0."""
+
+
+class Limits:
+    """What one side of a connection accepts and sends, where the default does not do.
+
+    Attributes:
+        message: bytes of header and payload of a packet, in and out.
+        fds: descriptors with a packet.
+        stream_packet: bytes of stream data in a packet that is sent.
+        stream_window: bytes of a stream that wait for their reader before reading stops.
+        stream_overflow: the same before the stream is given up.
+        outbox: bytes queued for a peer that does not read before it is disconnected.
+    """
+
+    __slots__ = ("fds", "message", "outbox", "stream_overflow", "stream_packet", "stream_window")
+
+    def __init__(
+        self,
+        *,
+        message: int = MESSAGE_MAX,
+        fds: int = FDS_MAX,
+        stream_packet: int = STREAM_PACKET_MAX,
+        stream_window: int = STREAM_WINDOW,
+        stream_overflow: int = STREAM_OVERFLOW,
+        outbox: int = OUTBOX_MAX,
+    ) -> None:
+        self.message = message
+        self.fds = fds
+        self.stream_packet = stream_packet
+        self.stream_window = stream_window
+        self.stream_overflow = stream_overflow
+        self.outbox = outbox
+        for name in self.__slots__:
+            if getattr(self, name) < (0 if name == "fds" else 1):
+                raise ValueError(f"limit {name}: expected a positive number")
+        if message > 0xFFFF_FFFF - 4:
+            raise ValueError(f"limit message: {message} does not fit a length word")
+        if stream_packet > message - 24:
+            raise ValueError(f"limit stream_packet: {stream_packet} does not fit a packet")

@@ -19,7 +19,9 @@ from collections.abc import (
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol, Self, TypeAlias, TypeVar
 
+from rpcgen.runtime.interfaces import Identity
 from rpcgen.runtime.program import Procedure
+from rpcgen.runtime.streams import Hole
 from rpcgen.runtime.xdr import Buffer
 
 A = TypeVar("A")
@@ -52,7 +54,27 @@ class ClientStream(Protocol[R_co]):
         """What the call itself returned."""
 
     def write(self, data: Buffer, /) -> None:
-        """Send data."""
+        """Send data, and wait while the connection cannot take it."""
+
+    def write_hole(self, length: int, /) -> None:
+        """Send a run of zeros as a hole; only where the call's flags ask for a sparse stream."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """At most ``size`` bytes as soon as there are any; none at the end. Holes are zeros."""
+
+    def sections(self) -> Iterator[bytes | Hole]:
+        """What arrives, with holes as such."""
+
+    def download(
+        self, file: BinaryIO, /, *, progress: Callable[[int], object] | None = None
+    ) -> int:
+        """Write what arrives into a file, holes as holes; returns the bytes, holes included.
+
+        ``progress`` is called with that number as it grows.
+        """
+
+    def upload(self, file: BinaryIO, /, *, progress: Callable[[int], object] | None = None) -> int:
+        """Send a file from where it stands; on a sparse stream its holes are sent as holes."""
 
     def finish(self) -> None:
         """End the stream in good order."""
@@ -130,6 +152,25 @@ class AsyncClientStream(Protocol[R_co]):
     async def write(self, data: Buffer, /) -> None:
         """Send data, and wait while the connection cannot take it."""
 
+    async def write_hole(self, length: int, /) -> None:
+        """Send a hole; see ``ClientStream``."""
+
+    async def read(self, size: int = ..., /) -> bytes:
+        """At most ``size`` bytes as soon as there are any; none at the end. Holes are zeros."""
+
+    def sections(self) -> AsyncIterator[bytes | Hole]:
+        """What arrives, with holes as such."""
+
+    async def download(
+        self, file: BinaryIO, /, *, progress: Callable[[int], object] | None = None
+    ) -> int:
+        """Write what arrives into a file; see ``ClientStream``."""
+
+    async def upload(
+        self, file: BinaryIO, /, *, progress: Callable[[int], object] | None = None
+    ) -> int:
+        """Send a file; see ``ClientStream``."""
+
     async def finish(self) -> None:
         """End the stream in good order."""
 
@@ -193,6 +234,34 @@ class EventTarget(Protocol):
         """Queue a message; it does not wait for the client."""
 
 
+class Session(EventTarget, Protocol):
+    """One client's connection, as handlers see it. Its methods may be called from any thread."""
+
+    @property
+    def id(self) -> int:
+        """Its number on this server, from 1 on."""
+
+    @property
+    def identity(self) -> Identity:
+        """Who connected."""
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What handlers remember of this client."""
+
+    def on_close(self, callback: Callable[[], object], /) -> None:
+        """Call back once, when the client is gone; at once if it is."""
+
+    def authenticate(self) -> None:
+        """From now on all procedures may be called."""
+
+    def start_keepalive(self) -> None:
+        """Ask the client for signs of life, as the server's settings say."""
+
+    def close(self) -> None:
+        """Read no more, and close when what was accepted has been answered."""
+
+
 class Call(Protocol):
     """A call, as the handler sees it that answers it."""
 
@@ -201,7 +270,7 @@ class Call(Protocol):
         """What was called."""
 
     @property
-    def session(self) -> EventTarget:
+    def session(self) -> Session:
         """The client who called, for events to it."""
 
     @property
@@ -212,9 +281,30 @@ class Call(Protocol):
 class ServerStream(Protocol):
     """The server's end of a stream: what the client sends, to plain and to async handlers."""
 
+    @property
+    def sparse(self) -> bool:
+        """Whether the call's flags allow holes."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """At most ``size`` bytes as soon as there are any; none at the end. Not on the loop."""
+
+    def sections(self) -> SectionIterator:
+        """What the client sends, with holes as such, for ``for`` and for ``async for``."""
+
+    def save(self, file: BinaryIO, /) -> int:
+        """Write what the client sends into a file, holes as holes. Not on the loop."""
+
     def __iter__(self) -> Iterator[bytes]: ...
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+
+class SectionIterator(Protocol):
+    """Data and holes of a stream, to be awaited or not."""
+
+    def __iter__(self) -> Iterator[bytes | Hole]: ...
+
+    def __aiter__(self) -> AsyncIterator[bytes | Hole]: ...
 
 
 class StreamCall(Call, Protocol[R_contra]):
@@ -232,5 +322,6 @@ class StreamCall(Call, Protocol[R_contra]):
         """
 
 
-StreamData: TypeAlias = Iterable[Buffer] | AsyncIterable[Buffer] | BinaryIO
-"""What the handler of a ``@readstream`` procedure returns or yields: data, or a file to read."""
+StreamData: TypeAlias = Iterable[Buffer | Hole] | AsyncIterable[Buffer | Hole] | BinaryIO
+"""What the handler of a ``@readstream`` procedure returns or yields: data and, where the call's
+flags allow them, holes; or a file to read, whose holes are found."""
