@@ -1,0 +1,91 @@
+"""Where to connect or listen, as text.
+
+``unix:///run/x.sock``, ``unix://@name`` in Linux's abstract space, ``tcp://host:port``,
+``tcp://[::1]:0``. Nothing here opens a socket.
+"""
+
+from __future__ import annotations
+
+import socket
+
+from rpcgen.runtime.errors import ConnectError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final, TypeAlias
+
+    Candidate: TypeAlias = tuple[socket.AddressFamily, tuple[str | int, ...] | str | bytes]
+
+UNIX_PATH_MAX: Final = 107
+"""Bytes of a UNIX socket's path: ``sun_path`` holds one more, a NUL."""
+
+
+class Address:
+    """A place to connect to or to listen at.
+
+    Attributes:
+        kind: ``unix`` or ``tcp``.
+        path: of a UNIX socket; abstract names begin with ``@``.
+        host, port: of TCP; an empty host is every address of the machine, for listeners.
+    """
+
+    __slots__ = ("host", "kind", "path", "port")
+
+    def __init__(self, kind: str, *, path: str = "", host: str = "", port: int = 0) -> None:
+        self.kind = kind
+        self.path = path
+        self.host = host
+        self.port = port
+
+    def __str__(self) -> str:
+        if self.kind == "unix":
+            return f"unix://{self.path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"tcp://{host}:{self.port}"
+
+
+def parse(text: str) -> Address:
+    """An address from its text.
+
+    Raises:
+        ConnectError: it is none that can be carried; the message says what is wrong.
+    """
+    kind, separator, rest = text.partition("://")
+    if not separator:
+        raise ConnectError(f"{text!r}: expected unix:///path or tcp://host:port")
+    if kind == "unix":
+        return _unix(text, rest)
+    if kind == "tcp":
+        return _tcp(text, rest)
+    raise ConnectError(f"{text!r}: no transport is called {kind!r}: there are unix and tcp")
+
+
+def unix_name(path: str) -> str | bytes:
+    """What the system calls a UNIX socket.
+
+    An abstract name is padded to the full length of ``sun_path``, as libvirt does it: with
+    Linux, names of other lengths are other names.
+    """
+    if not path.startswith("@"):
+        return path
+    return (b"\0" + path[1:].encode()).ljust(UNIX_PATH_MAX + 1, b"\0")
+
+
+def _unix(text: str, path: str) -> Address:
+    if not path.startswith(("/", "@")) or path in ("/", "@"):
+        raise ConnectError(f"{text!r}: expected an absolute path, or @ and a name, after unix://")
+    size = len(path.encode())
+    if size > UNIX_PATH_MAX or "\0" in path:
+        raise ConnectError(f"{text!r}: a path of {size} bytes is no socket's, {UNIX_PATH_MAX} fit")
+    return Address("unix", path=path)
+
+
+def _tcp(text: str, rest: str) -> Address:
+    host, separator, port = rest.rstrip("/").rpartition(":")
+    if not separator or not (port.isascii() and port.isdigit()) or int(port) > 0xFFFF:
+        raise ConnectError(f"{text!r}: expected a port from 0 to 65535 at the end")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ConnectError(f"{text!r}: expected brackets around an IPv6 address")
+    return Address("tcp", host=host, port=int(port))

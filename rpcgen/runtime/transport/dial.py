@@ -1,0 +1,119 @@
+"""Opening connections, for threads and for asyncio, and pairs that need no address."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+from rpcgen.runtime.errors import ConnectError
+from rpcgen.runtime.transport import address as addresses
+from rpcgen.runtime.transport.stream import SocketStream
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterable
+    from typing import Any
+
+    from rpcgen.runtime.transport.address import Address, Candidate
+
+
+def dial(address: Address, timeout: float | None = None) -> SocketStream:
+    """Connect, and wait until that has happened.
+
+    Args:
+        timeout: seconds, for all addresses of the host together; None waits for the system.
+
+    Raises:
+        ConnectError: nobody answers there.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    problem: OSError | None = None
+    try:
+        candidates = _candidates(address)
+    except OSError as error:
+        raise _refused(address, error) from error
+    for family, name in candidates:
+        connecting = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            connecting.settimeout(None if deadline is None else _left(deadline))
+            connecting.connect(name)
+            return SocketStream(connecting)
+        except OSError as error:
+            connecting.close()
+            problem = error
+        except BaseException:
+            connecting.close()
+            raise
+    raise _refused(address, problem) from problem
+
+
+async def dial_async(address: Address, loop: asyncio.AbstractEventLoop) -> SocketStream:
+    """``dial`` without blocking the loop; to be limited in time by the caller."""
+    problem: OSError | None = None
+    try:
+        candidates: Iterable[Candidate] = (
+            _candidates(address)
+            if address.kind == "unix"
+            else _found(await loop.getaddrinfo(**_lookup(address)))
+        )
+    except OSError as error:
+        raise _refused(address, error) from error
+    for family, name in candidates:
+        connecting = socket.socket(family, socket.SOCK_STREAM)
+        connecting.setblocking(False)
+        try:
+            await loop.sock_connect(connecting, name)
+            return SocketStream(connecting)
+        except OSError as error:
+            connecting.close()
+            problem = error
+        except BaseException:
+            connecting.close()
+            raise
+    raise _refused(address, problem) from problem
+
+
+def pair() -> tuple[SocketStream, SocketStream]:
+    """Two ends of one connection inside this process; they pass descriptors, too."""
+    one, two = socket.socketpair()
+    return SocketStream(one), SocketStream(two)
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left
+
+
+def _lookup(address: Address) -> dict[str, Any]:
+    if not address.host:
+        raise ConnectError(f"{address}: expected a host to connect to")
+    flags = socket.AI_ADDRCONFIG | socket.AI_V4MAPPED
+    return {
+        "host": address.host,
+        "port": address.port,
+        "type": socket.SOCK_STREAM,
+        "flags": 0 if _is_literal(address.host) else flags,
+    }
+
+
+def _is_literal(host: str) -> bool:
+    """Whether a host is an address already: those of loopback need no configured network."""
+    return ":" in host or host.replace(".", "").isdigit()
+
+
+def _candidates(address: Address) -> list[Candidate]:
+    if address.kind == "unix":
+        return [(socket.AF_UNIX, addresses.unix_name(address.path))]
+    return _found(socket.getaddrinfo(**_lookup(address)))
+
+
+def _found(results: Iterable[tuple[Any, ...]]) -> list[Candidate]:
+    return [(family, name) for family, _, _, _, name in results]
+
+
+def _refused(address: Address, problem: OSError | None) -> ConnectError:
+    why = (problem.strerror or str(problem)) if problem else "no address found"
+    return ConnectError(f"{address}: cannot connect: {why}")

@@ -1,0 +1,126 @@
+"""A connected socket as a ``ByteStream``, whatever family it is of.
+
+The socket stays in blocking mode; what must not wait says so in each system call. So one stream
+serves a thread that sleeps in ``recv`` and an event loop alike.
+"""
+
+from __future__ import annotations
+
+import array
+import socket
+import struct
+from contextlib import suppress
+
+from rpcgen.runtime.errors import ConnectionClosed
+from rpcgen.runtime.interfaces import Identity
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Final
+
+    from rpcgen.runtime.xdr import Buffer
+
+_NOW: Final = socket.MSG_DONTWAIT
+_QUIET: Final = socket.MSG_NOSIGNAL
+_CLOEXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+_CREDENTIALS: Final = struct.Struct("3i")
+_FDS_SPACE: Final = socket.CMSG_SPACE(16 * 4)
+"""Room for more descriptors than may come with a byte, so that too many are seen, not lost."""
+
+_ERROR, _EOF = 0, 1
+
+
+class SocketStream:
+    """See ``ByteStream``; it owns the socket."""
+
+    __slots__ = ("_identity", "_recv", "_send", "_socket", "passes_fds")
+
+    def __init__(self, connected: socket.socket) -> None:
+        connected.settimeout(None)
+        self._socket = connected
+        self._recv = connected.recv
+        self._send = connected.send
+        self._identity: Identity | None = None
+        self.passes_fds = connected.family == socket.AF_UNIX
+        if connected.family in (socket.AF_INET, socket.AF_INET6):
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    @property
+    def identity(self) -> Identity:
+        """Who is on the other end; asked of the system once."""
+        if self._identity is None:
+            self._identity = _identity(self._socket)
+        return self._identity
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def receive(self, size: int, *, wait: bool = False) -> bytes | None:
+        try:
+            return self._recv(size) if wait else self._recv(size, _NOW)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise _lost(error) from error
+
+    def receive_with_fds(self, size: int) -> tuple[bytes | None, list[int]]:
+        try:
+            data, control, _, _ = self._socket.recvmsg(size, _FDS_SPACE, _NOW | _CLOEXEC)
+        except BlockingIOError:
+            return None, []
+        except OSError as error:
+            raise _lost(error) from error
+        return data, _fds(control) if control else []
+
+    def send(self, buffers: Sequence[Buffer], *, wait: bool = False) -> int:
+        flags = _QUIET if wait else _QUIET | _NOW
+        try:
+            if len(buffers) == 1:
+                return self._send(buffers[0], flags)
+            return self._socket.sendmsg(buffers, (), flags)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise _lost(error) from error
+
+    def send_fd(self, fd: int) -> bool:
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
+        try:
+            return self._socket.sendmsg([b"\0"], rights, _QUIET | _NOW) == 1
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise _lost(error) from error
+
+    def shutdown(self) -> None:
+        with suppress(OSError):  # the peer may be faster
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def _fds(control: Sequence[tuple[int, int, bytes]]) -> list[int]:
+    found = array.array("i")
+    for level, kind, data in control:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            found.frombytes(data[: len(data) - len(data) % found.itemsize])
+    return list(found)
+
+
+def _lost(error: OSError) -> ConnectionClosed:
+    reason = _EOF if isinstance(error, ConnectionResetError | BrokenPipeError) else _ERROR
+    return ConnectionClosed(f"connection lost: {error.strerror or error}", reason)
+
+
+def _identity(connected: socket.socket) -> Identity:
+    if connected.family == socket.AF_UNIX:
+        raw = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        pid, uid, gid = _CREDENTIALS.unpack(raw)
+        return Identity(uid=uid, gid=gid, pid=pid, secure=True)
+    try:
+        host, port, *_ = connected.getpeername()
+    except OSError:
+        return Identity()
+    return Identity(address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
