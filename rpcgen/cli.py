@@ -83,6 +83,13 @@ def _parser() -> argparse.ArgumentParser:
             description="Print the model of FILE.x as JSON, .x names beside Python names.",
         )
     )
+    commands.add_parser(
+        "demo",
+        allow_abbrev=False,
+        help="run a server and clients made from a .x",
+        description="Start the server of the example filer on a UNIX socket in a temporary "
+        "folder, call it through generated clients, and print what happens.",
+    ).set_defaults(run=_demo)
     return parser
 
 
@@ -273,6 +280,12 @@ def _dump(options: argparse.Namespace) -> int:
     (task,) = _tasks(options, config)
     _show([dump_tree(task, settings) if options.tree else dump_model(task, settings)])
     return 0
+
+
+def _demo(_options: argparse.Namespace) -> int:
+    from rpcgen.examples.filer.demo import run
+
+    return 0 if run() else 1
 
 
 # What is printed

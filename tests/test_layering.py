@@ -44,7 +44,7 @@ RUNTIME = [
     {"rpcgen.runtime.stubs"},
     {"rpcgen.runtime.files", "rpcgen.runtime.transport"},
     {"rpcgen.runtime.client", "rpcgen.runtime.server"},
-    {"rpcgen.runtime.connect"},
+    {"rpcgen.runtime.connecting"},
     {"rpcgen.runtime"},
     {"rpcgen.libvirt"},
 ]
@@ -174,6 +174,7 @@ def test_examples_use_what_a_user_has() -> None:
             "rpcgen.runtime",
             "rpcgen.libvirt",
             "libvirt_rpc",
+            "rpcgen.examples.progress",
             ".".join(module.split(".")[:3]),
         )
         for name in imports(module, BY_HAND[module].read_text()):
@@ -226,7 +227,7 @@ def test_the_top_imports_nothing() -> None:
         ("rpcgen.runtime.client.sync", "rpcgen.runtime.transport.dial"),
         ("rpcgen.runtime.message", "libvirt_rpc.remote_protocol.types"),
         ("rpcgen.runtime.xdr", "libvirt_rpc.virnetprotocol.types"),
-        ("rpcgen.runtime.connect", "rpcgen.libvirt.uri"),
+        ("rpcgen.runtime.connecting", "rpcgen.libvirt.uri"),
         ("rpcgen.generate", "rpcgen.examples.filer"),
         ("rpcgen.cli", "requests"),
     ],

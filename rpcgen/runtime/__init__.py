@@ -8,14 +8,28 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from rpcgen.runtime.connecting import connect, connect_async
     from rpcgen.runtime.errors import (
+        AuthError,
+        CallTimeout,
+        ConnectError,
+        ConnectionClosed,
+        LocalProtocolError,
+        ProtocolError,
+        RemoteProtocolError,
         RpcError,
+        TransportError,
         UnknownProcedure,
         XdrDecodeError,
         XdrEncodeError,
         XdrError,
     )
+    from rpcgen.runtime.interfaces import ByteStream, Identity
+    from rpcgen.runtime.limits import Limits
+    from rpcgen.runtime.message import RemoteError
     from rpcgen.runtime.program import Procedure, Program
+    from rpcgen.runtime.server import Server
+    from rpcgen.runtime.streams import Hole
     from rpcgen.runtime.stubs import (
         AsyncCaller,
         AsyncClientStream,
@@ -24,6 +38,8 @@ if TYPE_CHECKING:
         Caller,
         ClientStream,
         EventTarget,
+        ServerStream,
+        Session,
         StreamCall,
         StreamData,
         Subscription,
@@ -31,18 +47,24 @@ if TYPE_CHECKING:
     from rpcgen.runtime.values import XdrStruct, link, links, replace
 else:
     _HOMES = {
-        "errors": ("RpcError", "UnknownProcedure", "XdrDecodeError", "XdrEncodeError", "XdrError"),
-        "program": ("Procedure", "Program"),
-        "stubs": (
-            *("AsyncCaller", "AsyncClientStream", "AsyncSubscription", "Call", "Caller"),
-            *("ClientStream", "EventTarget", "StreamCall", "StreamData", "Subscription"),
-        ),
-        "values": ("XdrStruct", "link", "links", "replace"),
+        "connecting": "connect connect_async",
+        "errors": "AuthError CallTimeout ConnectError ConnectionClosed LocalProtocolError"
+        " ProtocolError RemoteProtocolError RpcError TransportError UnknownProcedure"
+        " XdrDecodeError XdrEncodeError XdrError",
+        "interfaces": "ByteStream Identity",
+        "limits": "Limits",
+        "message": "RemoteError",
+        "program": "Procedure Program",
+        "server": "Server",
+        "streams": "Hole",
+        "stubs": "AsyncCaller AsyncClientStream AsyncSubscription Call Caller ClientStream"
+        " EventTarget ServerStream Session StreamCall StreamData Subscription",
+        "values": "XdrStruct link links replace",
     }
 
     def __getattr__(name):
         for home, names in _HOMES.items():
-            if name in names:
+            if name in names.split():
                 from importlib import import_module
 
                 value = getattr(import_module(f"{__name__}.{home}"), name)
@@ -58,21 +80,39 @@ __all__ = [
     "AsyncCaller",
     "AsyncClientStream",
     "AsyncSubscription",
+    "AuthError",
+    "ByteStream",
     "Call",
+    "CallTimeout",
     "Caller",
     "ClientStream",
+    "ConnectError",
+    "ConnectionClosed",
     "EventTarget",
+    "Hole",
+    "Identity",
+    "Limits",
+    "LocalProtocolError",
     "Procedure",
     "Program",
+    "ProtocolError",
+    "RemoteError",
+    "RemoteProtocolError",
     "RpcError",
+    "Server",
+    "ServerStream",
+    "Session",
     "StreamCall",
     "StreamData",
     "Subscription",
+    "TransportError",
     "UnknownProcedure",
     "XdrDecodeError",
     "XdrEncodeError",
     "XdrError",
     "XdrStruct",
+    "connect",
+    "connect_async",
     "link",
     "links",
     "replace",

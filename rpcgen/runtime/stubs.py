@@ -274,6 +274,10 @@ class Call(Protocol):
         """The client who called, for events to it."""
 
     @property
+    def everyone(self) -> EventTarget:
+        """All clients of the server, for events to them."""
+
+    @property
     def fds(self) -> Sequence[int]:
         """Descriptors that came with the call: closed when the handler is done, so duplicate what stays."""
 
