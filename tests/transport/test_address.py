@@ -15,6 +15,7 @@ from rpcgen.runtime.transport.address import UNIX_PATH_MAX, parse, unix_name
     [
         ("unix:///run/x.sock", "unix", "/run/x.sock", "", 0),
         ("unix://@name", "unix", "@name", "", 0),
+        ("unix:///not-utf8-\udcff", "unix", "/not-utf8-\udcff", "", 0),
         ("tcp://127.0.0.1:16509", "tcp", "", "127.0.0.1", 16509),
         ("tcp://[::1]:0", "tcp", "", "::1", 0),
         ("tcp://:16509", "tcp", "", "", 16509),
@@ -38,6 +39,7 @@ def test_an_address_is_read_and_written(
         ("unix:///", "expected an absolute path"),
         ("unix:///" + "x" * 107, "a path of 108 bytes is no socket's, 107 fit"),
         ("unix:///a\0b", "is no socket's"),
+        ("unix:///\ud800", "a path that no file can have"),
         ("tcp://host", "expected a port from 0 to 65535"),
         ("tcp://host:65536", "expected a port from 0 to 65535"),
         ("tcp://host:-1", "expected a port from 0 to 65535"),

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 from rpcgen.runtime.errors import ConnectError
@@ -68,13 +69,16 @@ def unix_name(path: str) -> str | bytes:
     """
     if not path.startswith("@"):
         return path
-    return (b"\0" + path[1:].encode()).ljust(UNIX_PATH_MAX + 1, b"\0")
+    return (b"\0" + os.fsencode(path[1:])).ljust(UNIX_PATH_MAX + 1, b"\0")
 
 
 def _unix(text: str, path: str) -> Address:
     if not path.startswith(("/", "@")) or path in ("/", "@"):
         raise ConnectError(f"{text!r}: expected an absolute path, or @ and a name, after unix://")
-    size = len(path.encode())
+    try:
+        size = len(os.fsencode(path))
+    except UnicodeEncodeError as error:
+        raise ConnectError(f"{text!r}: a path that no file can have") from error
     if size > UNIX_PATH_MAX or "\0" in path:
         raise ConnectError(f"{text!r}: a path of {size} bytes is no socket's, {UNIX_PATH_MAX} fit")
     return Address("unix", path=path)

@@ -1,0 +1,72 @@
+"""``python -m rpcgen.examples.hypervisor``: it says where it is, answers, and ends when it is told to."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+DEADLINE = 30.0
+"""Seconds for what takes one."""
+
+AUTH_LIST = bytes.fromhex("0000001c 20008086 00000001 00000042 00000000 00000000 00000000")
+NO_AUTHENTICATION = bytes.fromhex(
+    "00000024 20008086 00000001 00000042 00000001 00000000 00000000 00000001 00000000"
+)
+
+
+@contextmanager
+def hypervisor(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The running command, and the address in what it says."""
+    command = [sys.executable, "-m", "rpcgen.examples.hypervisor", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            line = process.stdout.readline()
+            assert line.startswith("virsh -c 'test+"), line
+            yield process, line.split("'")[1]
+        finally:
+            process.kill()
+
+
+def asked(connection: socket.socket) -> bytes:
+    """The answer to the first question of every client."""
+    connection.settimeout(DEADLINE)
+    connection.sendall(AUTH_LIST)
+    return connection.recv(len(NO_AUTHENTICATION), socket.MSG_WAITALL)
+
+
+def test_on_a_socket_of_its_own() -> None:
+    with hypervisor() as (process, uri):
+        path = Path(uri.partition("?socket=")[2])
+        assert path.is_socket()
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(path))
+            assert asked(connection) == NO_AUTHENTICATION
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(DEADLINE) == 0
+    assert not path.parent.exists()
+
+
+def test_where_it_is_told_to_listen() -> None:
+    with hypervisor("--listen", "tcp://127.0.0.1:0") as (process, uri):
+        host, _, port = uri.removeprefix("test+tcp://").removesuffix("/default").partition(":")
+        with socket.create_connection((host, int(port)), DEADLINE) as connection:
+            assert asked(connection) == NO_AUTHENTICATION
+        process.send_signal(signal.SIGINT)
+        assert process.wait(DEADLINE) == 0
+
+
+@pytest.mark.parametrize("address", ["unix:///no/such/folder/socket", "nowhere"])
+def test_where_it_cannot_listen(address: str) -> None:
+    command = [sys.executable, "-m", "rpcgen.examples.hypervisor", "--listen", address]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DEADLINE)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("python -m rpcgen.examples.hypervisor: ")
+    assert len(done.stderr.splitlines()) == 1
