@@ -8,7 +8,17 @@ from __future__ import annotations
 from rpcgen.runtime.connection import Connection, key_of
 from rpcgen.runtime.errors import LocalProtocolError, RemoteProtocolError, RpcError, again
 from rpcgen.runtime.limits import SERIAL_MAX
-from rpcgen.runtime.message import CALLS, ERROR, MESSAGE, OK, REPLIES, STREAMS, Packet, RemoteError
+from rpcgen.runtime.message import (
+    CALLS,
+    ERROR,
+    MESSAGE,
+    OK,
+    REPLIES,
+    REPLY_WITH_FDS,
+    STREAMS,
+    Packet,
+    RemoteError,
+)
 from rpcgen.runtime.state import ConnectionState, StreamInput
 from rpcgen.runtime.streams import Stream
 
@@ -87,7 +97,7 @@ class ClientConnection(Connection):
     __slots__ = ("_has_wrapped", "_serial", "_strict", "calls")
 
     def __init__(self, limits: Limits, *, passes_fds: bool = False, strict: bool = False) -> None:
-        super().__init__(limits, passes_fds=passes_fds)
+        super().__init__(limits, passes_fds=passes_fds, carrier=REPLY_WITH_FDS)
         self.calls: dict[int, PendingCall] = {}
         self._serial = 0
         self._has_wrapped = False
@@ -159,15 +169,17 @@ class ClientConnection(Connection):
                 event = self._passed_over(packet, f"type {kind}, status {packet.header.status}")
             if event is not None:
                 return event
+        if not self.streams:
+            self.reader.relax()
         return None
 
     def fail_all(self) -> tuple[list[PendingCall], list[Stream]]:
         """After ``close``: all calls and streams that were under way, failed with the reason."""
         calls, streams = list(self.calls.values()), list(self.streams.values())
-        self.calls.clear()
-        self.streams.clear()
         for call in calls:
             call.error = self.closed
+        self.calls.clear()
+        self.streams.clear()
         return calls, streams
 
     def _check(self, payload: bytes, fds: Sequence[int]) -> None:

@@ -64,10 +64,10 @@ class Connection:
         "streams",
     )
 
-    def __init__(self, limits: Limits, *, passes_fds: bool) -> None:
+    def __init__(self, limits: Limits, *, passes_fds: bool, carrier: int) -> None:
         self.limits = limits
         self.outbox = Outbox()
-        self.reader = FrameReader(limits, passes_fds=passes_fds)
+        self.reader = FrameReader(limits, passes_fds=passes_fds, carriers=(carrier,))
         self.state = ConnectionState.OPEN
         self.streams: dict[StreamKey, Stream] = {}
         self.keepalive: Keepalive | None = None
@@ -75,8 +75,14 @@ class Connection:
         self.dropped = 0
         self.stray_fds: list[int] = []
 
+    def received(self, count: int, fds: Sequence[int] = (), now: float = 0.0) -> None:
+        """A read has written so many bytes into ``reader.space()``: a sign of life at ``now``."""
+        if self.keepalive is not None:
+            self.keepalive.alive(now)
+        self.reader.received(count, fds)
+
     def receive_data(self, data: bytes, fds: Sequence[int] = (), now: float = 0.0) -> None:
-        """Take what one read returned; it counts as a sign of life at ``now``."""
+        """The same with what has been read elsewhere."""
         if self.keepalive is not None:
             self.keepalive.alive(now)
         self.reader.receive(data, fds)
@@ -115,11 +121,12 @@ class Connection:
         """Close it for a reason; False if it was closed before: the first reason stays."""
         if self.state is ConnectionState.CLOSED:
             return False
-        self.move(ConnectionInput.CLOSE)
         self.closed = ConnectionClosed(message, reason)
         self.stray_fds += self.reader.release_fds() + self.outbox.release_fds()
         for stream in self.streams.values():
             stream.close(self.closed)
+        # Last: what a signal handler interrupts before can be done again.
+        self.move(ConnectionInput.CLOSE)
         return True
 
     def _is_keepalive(self, packet: Packet) -> bool:

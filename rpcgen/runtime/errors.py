@@ -121,12 +121,73 @@ class CallTimeout(TransportError, TimeoutError):  # noqa: N818  (as ``TimeoutErr
     """
 
 
+class EventsLost(RpcError):  # noqa: N818  (what happened, not what went wrong)
+    """Events came faster than they were taken, and the oldest that waited were dropped.
+
+    Attributes:
+        lost: how many.
+    """
+
+    def __init__(self, message: str, lost: int) -> None:
+        super().__init__(message, lost)
+        self.lost = lost
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class AuthError(RpcError):
     """The server demands an authentication that this side cannot give, or refuses it."""
 
 
+class ProcessError(RpcError):
+    """What a process wants of its system, a lock, a pidfile or a signal, cannot be had.
+
+    ``OSError`` of a file (no permission, disk full) stays what it is.
+    """
+
+
+class LockBusy(ProcessError):  # noqa: N818  (what happened, not what went wrong)
+    """A file is locked by another process, or by this one through another handle.
+
+    Attributes:
+        path: the file.
+        pid: who holds it, if the kernel tells.
+    """
+
+    def __init__(self, path: str, pid: int | None = None) -> None:
+        super().__init__(path, pid)
+        self.path = path
+        self.pid = pid
+
+    def __str__(self) -> str:
+        return f"{self.path}: locked by {f'process {self.pid}' if self.pid else 'another process'}"
+
+
+class PidfileBusy(ProcessError):  # noqa: N818  (what happened, not what went wrong)
+    """The program is running already: somebody holds its pidfile.
+
+    Attributes:
+        path: the pidfile.
+        pid: who holds it, if that can be told.
+        command: the holder's command line, if that can be told.
+    """
+
+    def __init__(self, path: str, pid: int | None = None, command: str | None = None) -> None:
+        super().__init__(path, pid, command)
+        self.path = path
+        self.pid = pid
+        self.command = command
+
+    def __str__(self) -> str:
+        holder = f"process {self.pid}" if self.pid else "another process"
+        return f"{self.path}: held by {holder}" + (f" ({self.command})" if self.command else "")
+
+
 def again(error: RpcError) -> RpcError:
     """A copy of an error that several threads are to be told: each raises its own."""
-    copy = type(error)(*error.args)
-    copy.__cause__ = error.__cause__
-    return copy
+    from copy import copy
+
+    another = copy(error)
+    another.__cause__ = error.__cause__
+    return another

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import deque
 from struct import Struct
 
-from libvirt_rpc.virnetprotocol.decoder import read_vir_net_message_header
+from libvirt_rpc.virnetprotocol.decoder import decode_vir_net_message_header
 from rpcgen.runtime.errors import RemoteProtocolError
-from rpcgen.runtime.limits import RECEIVE_MAX, RECEIVE_SIZE
+from rpcgen.runtime.limits import RECEIVE_MIN, RECEIVE_SIZE
 from rpcgen.runtime.message import CALL_WITH_FDS, HEAD_SIZE, REPLY_WITH_FDS, Packet
 
 TYPE_CHECKING = False
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rpcgen.runtime.limits import Limits
+    from rpcgen.runtime.xdr import Buffer
 
 _word = Struct(">I").unpack_from
 
@@ -26,65 +27,103 @@ _word = Struct(">I").unpack_from
 class FrameReader:
     """Cuts a byte stream into packets.
 
+    It has a buffer of its own, into which the system writes: memory that is used again and again
+    costs a fraction of memory that is asked for and given back with every read.
+
     A descriptor travels with one byte of zero behind its packet. A read ends with the byte that
     carried descriptors, as Linux does it, so their place is the last byte of a read.
 
     Args:
         limits: how long a packet may be, and how many descriptors it may have.
         passes_fds: whether the transport can carry descriptors at all.
+        carriers: types of packets that descriptors belong to.
     """
 
     __slots__ = (
         "_at",
-        "_data",
-        "_end",
+        "_buffer",
+        "_carriers",
         "_fds",
         "_fds_max",
-        "_held",
         "_largest",
         "_missing",
         "_owed",
         "_passes_fds",
-        "_pieces",
+        "_received",
+        "_stop",
         "_unfinished",
+        "_view",
+        "_was_full",
     )
 
-    def __init__(self, limits: Limits, *, passes_fds: bool = False) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        passes_fds: bool = False,
+        carriers: Sequence[int] = (CALL_WITH_FDS, REPLY_WITH_FDS),
+    ) -> None:
         self._largest = limits.message + 4
+        self._carriers = carriers
         self._fds_max = limits.fds
         self._passes_fds = passes_fds
-        self._data = b""
-        self._at = 0
-        self._pieces: list[bytes] = []
-        self._held = 0  # bytes in the pieces
+        self._buffer = bytearray(RECEIVE_MIN)
+        self._view = memoryview(self._buffer)
+        self._at = 0  # of the first byte that has not been looked at
+        self._stop = 0  # behind the last byte that has come
         self._owed = 4  # bytes that must lie behind ``_at`` before it is worth looking
-        self._end = 0  # bytes received so far, by which descriptors find their place
+        self._was_full = False  # the last read might have brought more
+        self._received = 0  # bytes so far, by which descriptors find their place
         self._fds: deque[tuple[int, list[int]]] = deque()
         self._unfinished: Packet | None = None  # waits for descriptors
         self._missing = 0  # how many
 
     @property
-    def receive_size(self) -> int:
-        """How many bytes the next read should ask for."""
-        missing = self._owed - self._held - (len(self._data) - self._at)
-        return RECEIVE_SIZE if missing <= RECEIVE_SIZE else min(missing, RECEIVE_MAX)
-
-    @property
     def is_between_packets(self) -> bool:
         """Whether the stream may end here."""
-        return self._at == len(self._data) and not self._pieces and self._unfinished is None
+        return self._at == self._stop and self._unfinished is None
 
-    def receive(self, data: bytes, fds: Sequence[int] = ()) -> None:
-        """Take what one read returned."""
-        self._end += len(data)
+    @property
+    def capacity(self) -> int:
+        """Bytes of its buffer."""
+        return len(self._buffer)
+
+    def space(self) -> memoryview:
+        """Where the next read is to write; never empty."""
+        size, held = len(self._buffer), self._stop - self._at
+        if not held:
+            self._at = self._stop = 0
+            if self._was_full and size < RECEIVE_SIZE:
+                self._resize(2 * size)
+        elif size - self._stop < max(self._owed - held, size // 4):
+            if held > size // 2 and held + self._owed > size:
+                size *= 2  # with what came, as long as the packet does not fit
+            self._resize(size)
+        return self._view[self._stop :]
+
+    def received(self, count: int, fds: Sequence[int] = ()) -> None:
+        """A read has written so many bytes into the space, and brought descriptors."""
+        self._stop += count
+        self._was_full = self._stop == len(self._buffer)
         if fds:
-            self._fds.append((self._end, list(fds)))
-        if self._at == len(self._data) and not self._pieces:
-            self._data = data
-            self._at = 0
-        else:
-            self._pieces.append(data)
-            self._held += len(data)
+            self._fds.append((self._received + count, list(fds)))
+        self._received += count
+
+    def receive(self, data: Buffer, fds: Sequence[int] = ()) -> None:
+        """Take what has been read elsewhere."""
+        view = memoryview(data)
+        while len(view):
+            space = self.space()
+            count = min(len(space), len(view))
+            space[:count] = view[:count]
+            view = view[count:]
+            self.received(count, () if len(view) else fds)
+
+    def relax(self) -> None:
+        """Give back a buffer that was needed for once, if nothing is in it."""
+        if len(self._buffer) > RECEIVE_SIZE and self._at == self._stop:
+            self._at = self._stop = 0
+            self._resize(RECEIVE_SIZE)
 
     def next_packet(self) -> Packet | None:
         """The next packet, or None until more has been received.
@@ -92,29 +131,26 @@ class FrameReader:
         Raises:
             RemoteProtocolError: there is no telling where the next packet begins.
         """
-        if self._pieces and not self._join():
-            return None
         if self._unfinished is not None:
             return self._with_fds(self._unfinished)
-        data, at = self._data, self._at
-        if len(data) - at < 4:
-            self._owed = 4
+        at, held = self._at, self._stop - self._at
+        if held < self._owed:
             return None
-        (length,) = _word(data, at)
+        (length,) = _word(self._buffer, at)
         if not HEAD_SIZE <= length <= self._largest:
             raise RemoteProtocolError(
                 f"length {length} of a packet is not from {HEAD_SIZE} to {self._largest}"
             )
-        end = at + length
-        if end > len(data):
+        if length > held:
             self._owed = length
             return None
-        header, start = read_vir_net_message_header(data, at + 4)
+        start, end = at + HEAD_SIZE, at + length
+        header = decode_vir_net_message_header(self._view[at + 4 : start].tobytes())
         self._at, self._owed = end, 4
-        if self._fds and self._fds[0][0] <= self._end - (len(data) - end):
+        if self._fds and self._fds[0][0] <= self._received - (self._stop - end):
             raise RemoteProtocolError("a descriptor came where none belongs")
-        packet = Packet(header, data[start:end], [])
-        if header.type == CALL_WITH_FDS or header.type == REPLY_WITH_FDS:
+        packet = Packet(header, self._view[start:end].tobytes(), [])
+        if header.type in self._carriers:
             return self._expect_fds(packet)
         return packet
 
@@ -127,15 +163,16 @@ class FrameReader:
         self._unfinished = None
         return fds
 
-    def _join(self) -> bool:
-        """Make one buffer of what is left and what came, once that is enough for a packet."""
-        if self._held + len(self._data) - self._at < self._owed:
-            return False
-        self._data = b"".join([self._data[self._at :], *self._pieces])
-        self._at = 0
-        self._pieces = []
-        self._held = 0
-        return True
+    def _resize(self, size: int) -> None:
+        """Move what is held to the front of the buffer, or of another of this size."""
+        held = self._stop - self._at
+        if size == len(self._buffer):
+            self._view[:held] = self._view[self._at : self._stop]
+        else:
+            buffer = bytearray(size)
+            buffer[:held] = self._view[self._at : self._stop]
+            self._buffer, self._view = buffer, memoryview(buffer)
+        self._at, self._stop = 0, held
 
     def _expect_fds(self, packet: Packet) -> Packet | None:
         payload = packet.payload
@@ -153,7 +190,7 @@ class FrameReader:
     def _with_fds(self, packet: Packet) -> Packet | None:
         """The packet once it has all of its descriptors."""
         while self._missing:
-            if self._at == len(self._data):
+            if self._at == self._stop:
                 self._owed = 1
                 return None
             packet.fds.append(self._take_fd())
@@ -162,8 +199,8 @@ class FrameReader:
         return packet
 
     def _take_fd(self) -> int:
-        place = self._end - (len(self._data) - self._at - 1)
-        if not self._fds or self._fds[0][0] != place or self._data[self._at] != 0:
+        place = self._received - (self._stop - self._at - 1)
+        if not self._fds or self._fds[0][0] != place or self._buffer[self._at] != 0:
             raise RemoteProtocolError("the byte of a descriptor came without one")
         fd, *more = self._fds[0][1]
         if more:

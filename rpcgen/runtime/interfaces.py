@@ -48,8 +48,7 @@ class Identity:
 class ByteStream(Protocol):
     """A connected stream of bytes in both directions, with descriptors where the system can.
 
-    Nothing blocks unless asked to with ``wait``. What fails raises ConnectionClosed, never
-    OSError.
+    Nothing blocks. What fails raises ConnectionClosed, never OSError.
     """
 
     @property
@@ -63,23 +62,23 @@ class ByteStream(Protocol):
     def fileno(self) -> int:
         """What to wait for with ``poll``."""
 
-    def receive(self, size: int, *, wait: bool = False) -> bytes | None:
-        """At most ``size`` bytes; none at the end of the stream; None if nothing is there now.
+    def receive(self, space: memoryview) -> int | None:
+        """Read into a buffer; returns how many bytes, 0 at the end, None if nothing is there now.
 
         Descriptors that come with the bytes are lost.
         """
 
-    def receive_with_fds(self, size: int) -> tuple[bytes | None, list[int]]:
+    def receive_with_fds(self, space: memoryview) -> tuple[int | None, list[int]]:
         """The same without losing descriptors, which come with the last of the bytes."""
 
-    def send(self, buffers: Sequence[Buffer], *, wait: bool = False) -> int:
-        """Write buffers; returns how many bytes were taken, 0 if none can be now.
-
-        With ``wait``, at least one is taken.
-        """
+    def send(self, buffers: Sequence[Buffer]) -> int:
+        """Write buffers; returns how many bytes were taken, 0 if none can be now."""
 
     def send_fd(self, fd: int) -> bool:
         """Write a byte of zero with a descriptor; False if that cannot be done now."""
+
+    def expect_bulk(self) -> None:
+        """A stream begins: where the system lets, make room for more than one packet of it."""
 
     def shutdown(self) -> None:
         """End both directions: who waits for bytes sees the end. May be called from any thread."""

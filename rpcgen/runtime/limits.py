@@ -64,11 +64,47 @@ Replies stop with the limit of requests and streams at ``OUTBOX_HIGH``; what can
 events, which nobody waits for. Twice the largest packet.
 """
 
-RECEIVE_SIZE = 65_536
-"""Bytes asked of the system at a time while no packet is known to be larger."""
+EVENTS_MAX = 16_384
+"""Events that wait for one subscriber before the oldest are dropped.
 
-RECEIVE_MAX = 1_048_576
-"""The same inside a packet that is larger: what a peer announces is not yet worth memory."""
+Nobody can be asked to send fewer. One read brings up to two thousand small ones, before anybody
+has had the time to take the first.
+"""
+
+STREAMS_MAX = 256
+"""Streams that one client may have open at the same time.
+
+Each costs its handler a thread or a task; libvirt's own clients rarely have more than one.
+"""
+
+STREAM_THREADS_MAX = 256
+"""Plain handlers of streams that run at the same time, each on a thread of its own.
+
+A stream may stay open for ever and would keep a worker from everybody's calls. Calls above this
+wait for a thread, each with its client's request. Handlers that are ``async`` need none.
+"""
+
+ACCEPT_PAUSE = 5.0
+"""Seconds without accepting when the process is out of descriptors (libvirt's EMFILE timer)."""
+
+STOP_TIMEOUT = 30.0
+"""Seconds in which a server that stops answers what it has accepted (libvirt's finish timer)."""
+
+RECEIVE_MIN = 4_096
+"""Bytes of a connection's buffer while it does little: there may be thousands that do nothing."""
+
+RECEIVE_SIZE = 65_536
+"""Bytes of the buffer of a busy connection. It grows beyond that, doubled with what has come, for
+packets that do not fit, and is given back when no stream is open: what a peer announces is not yet
+worth memory.
+"""
+
+SEND_BUFFER = 1_048_576
+"""Bytes that the system is asked to keep of a stream on a UNIX socket until the peer reads them.
+
+It keeps 208 KiB of its own accord, which is less than a packet: sender and receiver would wait for
+each other several times in each. It may allow less than this.
+"""
 
 SERIAL_MAX = 0xFFFF_FFFF
 """The serial after which comes 0."""
@@ -84,9 +120,18 @@ class Limits:
         stream_window: bytes of a stream that wait for their reader before reading stops.
         stream_overflow: the same before the stream is given up.
         outbox: bytes queued for a peer that does not read before it is disconnected.
+        events: events that wait for one subscriber before the oldest are dropped.
     """
 
-    __slots__ = ("fds", "message", "outbox", "stream_overflow", "stream_packet", "stream_window")
+    __slots__ = (
+        "events",
+        "fds",
+        "message",
+        "outbox",
+        "stream_overflow",
+        "stream_packet",
+        "stream_window",
+    )
 
     def __init__(
         self,
@@ -97,6 +142,7 @@ class Limits:
         stream_window: int = STREAM_WINDOW,
         stream_overflow: int = STREAM_OVERFLOW,
         outbox: int = OUTBOX_MAX,
+        events: int = EVENTS_MAX,
     ) -> None:
         self.message = message
         self.fds = fds
@@ -104,6 +150,7 @@ class Limits:
         self.stream_window = stream_window
         self.stream_overflow = stream_overflow
         self.outbox = outbox
+        self.events = events
         for name in self.__slots__:
             if getattr(self, name) < (0 if name == "fds" else 1):
                 raise ValueError(f"limit {name}: expected a positive number")

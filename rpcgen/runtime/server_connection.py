@@ -9,6 +9,7 @@ from __future__ import annotations
 from rpcgen.runtime.connection import Connection, key_of
 from rpcgen.runtime.errors import XdrEncodeError
 from rpcgen.runtime.message import (
+    CALL_WITH_FDS,
     CALLS,
     ERROR,
     EVENT_SERIAL,
@@ -83,7 +84,7 @@ class ServerConnection(Connection):
         passes_fds: bool = False,
         authenticated: bool = True,
     ) -> None:
-        super().__init__(limits, passes_fds=passes_fds)
+        super().__init__(limits, passes_fds=passes_fds, carrier=CALL_WITH_FDS)
         self._programs = programs
         self.authenticated = authenticated
 
@@ -106,6 +107,8 @@ class ServerConnection(Connection):
                 event = self._other(packet)
             if event is not None:
                 return event
+        if not self.streams:
+            self.reader.relax()
         return None
 
     def reply(

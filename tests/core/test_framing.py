@@ -13,7 +13,7 @@ from libvirt_rpc.virnetprotocol.encoder import encode_vir_net_message_header
 from libvirt_rpc.virnetprotocol.types import VirNetMessageHeader
 from rpcgen.runtime.errors import RemoteProtocolError
 from rpcgen.runtime.framing import FrameReader
-from rpcgen.runtime.limits import RECEIVE_MAX, RECEIVE_SIZE, Limits
+from rpcgen.runtime.limits import RECEIVE_MIN, RECEIVE_SIZE, Limits
 from rpcgen.runtime.message import CALL_WITH_FDS, Packet, head, packet
 
 SMALL = Limits(message=1000, stream_packet=500)
@@ -72,19 +72,48 @@ def test_the_longest_packet_is_taken() -> None:
     assert read([raw(1, bytes(976))]) == [(1, bytes(976))]
 
 
-def test_the_announced_size_is_not_asked_of_the_system() -> None:
+def test_memory_grows_with_what_came_and_not_with_what_was_announced() -> None:
     reader = FrameReader(Limits())
-    assert reader.receive_size == RECEIVE_SIZE
     reader.receive((33554436).to_bytes(4, "big"))
     assert reader.next_packet() is None
-    assert reader.receive_size == RECEIVE_MAX
-    reader.receive(bytes(33554436 - 4 - 70000))
-    assert reader.next_packet() is None
-    assert reader.receive_size == 70000
-    reader.receive(bytes(70000))
-    assert reader.next_packet() is not None
-    assert reader.receive_size == RECEIVE_SIZE
+    assert reader.capacity == RECEIVE_MIN
+    came = 4
+    while came < 33554436:
+        count = min(len(reader.space()), 33554436 - came)
+        assert 0 < count <= max(came, RECEIVE_MIN)
+        reader.received(count)
+        came += count
+        assert reader.capacity <= 4 * came + RECEIVE_MIN
+        packet = reader.next_packet()
+    assert packet is not None
+    assert len(packet.payload) == 33554436 - 28
     assert reader.is_between_packets
+    reader.relax()
+    assert reader.capacity == RECEIVE_SIZE
+
+
+def test_a_busy_connection_gets_a_larger_buffer_and_an_idle_one_does_not() -> None:
+    reader = FrameReader(Limits())
+    for _ in range(100):
+        reader.receive(raw(1))
+        assert next_of(reader).header.proc == 1
+    assert reader.capacity == RECEIVE_MIN
+    for _ in range(10):
+        reader.receive(raw(1) * 1000)
+        assert len(list(iter(reader.next_packet, None))) == 1000
+    assert RECEIVE_MIN < reader.capacity <= RECEIVE_SIZE
+    reader.relax()
+    assert reader.capacity <= RECEIVE_SIZE
+
+
+def test_a_buffer_that_is_in_use_is_not_given_back() -> None:
+    reader = FrameReader(Limits())
+    data = raw(1, bytes(200_000))
+    reader.receive(data + data[:100])
+    assert len(next_of(reader).payload) == 200_000
+    reader.relax()
+    reader.receive(data[100:])
+    assert len(next_of(reader).payload) == 200_000
 
 
 def with_fds(count: int, payload: bytes = b"abcd") -> bytes:

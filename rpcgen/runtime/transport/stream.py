@@ -1,7 +1,7 @@
 """A connected socket as a ``ByteStream``, whatever family it is of.
 
-The socket stays in blocking mode; what must not wait says so in each system call. So one stream
-serves a thread that sleeps in ``recv`` and an event loop alike.
+Each system call says that it must not wait, whatever mode the socket is in: it may be shared with
+others, who set that as they like.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from rpcgen.runtime.errors import ConnectionClosed
 from rpcgen.runtime.interfaces import Identity
+from rpcgen.runtime.limits import SEND_BUFFER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class SocketStream:
     def __init__(self, connected: socket.socket) -> None:
         connected.settimeout(None)
         self._socket = connected
-        self._recv = connected.recv
+        self._recv = connected.recv_into
         self._send = connected.send
         self._identity: Identity | None = None
         self.passes_fds = connected.family == socket.AF_UNIX
@@ -56,29 +57,28 @@ class SocketStream:
     def fileno(self) -> int:
         return self._socket.fileno()
 
-    def receive(self, size: int, *, wait: bool = False) -> bytes | None:
+    def receive(self, space: memoryview) -> int | None:
         try:
-            return self._recv(size) if wait else self._recv(size, _NOW)
+            return self._recv(space, 0, _NOW)
         except BlockingIOError:
             return None
         except OSError as error:
             raise _lost(error) from error
 
-    def receive_with_fds(self, size: int) -> tuple[bytes | None, list[int]]:
+    def receive_with_fds(self, space: memoryview) -> tuple[int | None, list[int]]:
         try:
-            data, control, _, _ = self._socket.recvmsg(size, _FDS_SPACE, _NOW | _CLOEXEC)
+            count, control, _, _ = self._socket.recvmsg_into([space], _FDS_SPACE, _NOW | _CLOEXEC)
         except BlockingIOError:
             return None, []
         except OSError as error:
             raise _lost(error) from error
-        return data, _fds(control) if control else []
+        return count, _fds(control) if control else []
 
-    def send(self, buffers: Sequence[Buffer], *, wait: bool = False) -> int:
-        flags = _QUIET if wait else _QUIET | _NOW
+    def send(self, buffers: Sequence[Buffer]) -> int:
         try:
             if len(buffers) == 1:
-                return self._send(buffers[0], flags)
-            return self._socket.sendmsg(buffers, (), flags)
+                return self._send(buffers[0], _QUIET | _NOW)
+            return self._socket.sendmsg(buffers, (), _QUIET | _NOW)
         except BlockingIOError:
             return 0
         except OSError as error:
@@ -92,6 +92,12 @@ class SocketStream:
             return False
         except OSError as error:
             raise _lost(error) from error
+
+    def expect_bulk(self) -> None:
+        # A UNIX socket keeps what was sent at the sender, TCP sizes its buffers by itself.
+        if self.passes_fds:
+            with suppress(OSError):
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 
     def shutdown(self) -> None:
         with suppress(OSError):  # the peer may be faster
