@@ -1,0 +1,206 @@
+"""A server while it runs: its clients, who is accepted, who answers, and how it comes to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+from typing import TYPE_CHECKING
+
+from libvirt_rpc.libvirt_common.types import VirConnectCloseReason
+from rpcgen.runtime.errors import ConnectionClosed
+from rpcgen.runtime.limits import STREAM_THREADS_MAX
+from rpcgen.runtime.server.dispatch import Dispatcher
+from rpcgen.runtime.server.loop import Loop
+from rpcgen.runtime.server.service import Service
+from rpcgen.runtime.server.session import Session
+from rpcgen.runtime.server.statistics import Counters, Statistics
+from rpcgen.runtime.server.workers import StreamThreads, Workers, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, TypeVar
+
+    from rpcgen.runtime.interfaces import ByteStream
+    from rpcgen.runtime.limits import Limits
+    from rpcgen.runtime.program import Procedure
+    from rpcgen.runtime.server.settings import Settings
+    from rpcgen.runtime.server_connection import Programs
+    from rpcgen.runtime.transport.listen import Listener
+
+    A = TypeVar("A")
+
+_logger = logging.getLogger(__name__)
+
+_LAST_WORDS = 1.0
+"""Seconds for handlers to end after they have been told that it is over."""
+
+_CLIENT = VirConnectCloseReason.VIR_CONNECT_CLOSE_REASON_CLIENT
+
+
+class Engine:
+    """A running server.
+
+    Attributes:
+        programs: what answers, by program, version and procedure.
+        takes_fds: whether any procedure takes descriptors.
+        is_stopping: whether it accepts nothing more.
+        stopped: done when everything has ended.
+    """
+
+    def __init__(
+        self,
+        programs: Programs,
+        limits: Limits,
+        settings: Settings,
+        listeners: Iterable[Listener],
+    ) -> None:
+        self.programs = programs
+        self.takes_fds = any(
+            route.procedure.fds_in for routes in programs.values() for route in routes.values()
+        )
+        self.limits = limits
+        self.settings = settings
+        self.counters = Counters()
+        self.loop = Loop(asyncio.get_running_loop())
+        self.workers: Workers | None = None
+        if settings.max_workers:
+            self.workers = Workers(
+                settings.min_workers, settings.max_workers, settings.priority_workers
+            )
+        self.threads = StreamThreads(STREAM_THREADS_MAX)
+        self.dispatcher = Dispatcher(self.loop, self.workers, self.threads)
+        self.stopped: asyncio.Future[None] = self.loop.asyncio.create_future()
+        self.sessions: dict[int, Session] = {}
+        self._next_id = 1
+        self._anonymous: set[int] = set()
+        self._services = [Service(one, self.loop, self.adopt) for one in listeners]
+        self.is_stopping = False
+        self._left = {"tasks", "threads", "workers"}
+        self._timer: asyncio.TimerHandle | None = None
+        self.update_accepting()
+
+    # Clients
+
+    def adopt(self, stream: ByteStream) -> None:
+        """Serve a connection."""
+        if self.is_stopping:
+            stream.close()
+            return
+        session = Session(self._next_id, stream, self)
+        self.sessions[session.id] = session
+        self._next_id += 1
+        if not session.is_authenticated:
+            self._anonymous.add(session.id)
+        self.update_accepting()
+
+    def trust(self, session: Session) -> None:
+        """A client has proved who it is."""
+        self._anonymous.discard(session.id)
+        self.update_accepting()
+
+    def forget(self, session: Session) -> None:
+        """A client is gone."""
+        del self.sessions[session.id]
+        self._anonymous.discard(session.id)
+        self.update_accepting()
+        if self.is_stopping:
+            self._end_handlers()
+
+    def update_accepting(self) -> None:
+        """Accept, or not, after a change of clients or limits."""
+        if self.is_stopping:
+            return
+        most, most_anonymous = self.settings.max_clients, self.settings.max_anonymous_clients
+        is_full = len(self.sessions) >= most
+        if most_anonymous:
+            is_full |= len(self._anonymous) >= most_anonymous
+        for service in self._services:
+            service.enable(not is_full)
+
+    def call_back(self, callback: Callable[[], object], on_loop: bool) -> None:
+        """Tell that a client is gone, on the loop or on a worker."""
+        job = partial(run, callback)
+        if on_loop or self.workers is None:
+            self.loop.do(job)
+        else:
+            self.workers.submit(job)
+
+    def send_event(self, procedure: Procedure[A, None], message: A) -> None:
+        """Queue a message for all clients that are authenticated; from any thread."""
+        self.loop.do(partial(self._put_event, procedure, procedure.encode_argument(message)))
+
+    def _put_event(self, procedure: Procedure[Any, None], payload: bytes) -> None:
+        for session in self.sessions.values():
+            if session.is_authenticated:
+                session.put_event(procedure, payload)
+
+    def statistics(self) -> Statistics:
+        """What is going on."""
+        workers = self.workers
+        return Statistics(
+            clients=len(self.sessions),
+            unauthenticated=len(self._anonymous),
+            workers=workers.size if workers else 0,
+            free_workers=workers.free if workers else 0,
+            priority_workers=self.settings.priority_workers if workers else 0,
+            queued_jobs=workers.queued if workers else 0,
+            stream_threads=self.threads.size,
+            counters=self.counters,
+        )
+
+    # The end
+
+    def stop(self, timeout: float | None) -> None:
+        """Accept nothing more, answer what was accepted, close; give up after ``timeout`` seconds.
+
+        Of several timeouts the one that ends first counts.
+        """
+        if self.stopped.done():
+            return
+        if not self.is_stopping:
+            self.is_stopping = True
+            for service in self._services:
+                service.close()
+            for session in list(self.sessions.values()):
+                session.drain(ConnectionClosed("the server is stopping", _CLIENT))
+            self._end_handlers()
+        if timeout is not None:
+            self._give_up_at(self.loop.asyncio.time() + timeout)
+
+    def _give_up_at(self, when: float) -> None:
+        if self._timer is not None:
+            if self._timer.when() <= when:
+                return
+            self._timer.cancel()
+        self._timer = self.loop.asyncio.call_at(when, self._give_up)
+
+    def _end_handlers(self) -> None:
+        """Once all clients are gone, wait for handlers that go on all the same."""
+        if self.sessions:
+            return
+        self.dispatcher.steps.stop(partial(self._ended, "tasks"))
+        self.threads.stop(partial(self.loop.post, partial(self._ended, "threads")))
+        if self.workers is None:
+            self._ended("workers")
+        else:
+            self.workers.stop(partial(self.loop.post, partial(self._ended, "workers")))
+
+    def _ended(self, what: str) -> None:
+        self._left.discard(what)
+        if not self._left:
+            self._finish()
+
+    def _give_up(self) -> None:
+        """Drop what is still under way; threads cannot be ended and are left behind."""
+        self.dispatcher.steps.cancel()
+        for session in list(self.sessions.values()):
+            session.lost(ConnectionClosed("the server has stopped", _CLIENT))
+        self._timer = self.loop.asyncio.call_later(_LAST_WORDS, self._finish)
+
+    def _finish(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self.dispatcher.steps.close()
+        if not self.stopped.done():
+            self.stopped.set_result(None)

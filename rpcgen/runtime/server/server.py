@@ -1,0 +1,276 @@
+"""The server as its user has it: where it runs, how it is started, asked and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from functools import partial
+from typing import TYPE_CHECKING
+
+from rpcgen.runtime.errors import LocalProtocolError
+from rpcgen.runtime.limits import STOP_TIMEOUT, Limits
+from rpcgen.runtime.server.dispatch import programs_of
+from rpcgen.runtime.server.engine import Engine
+from rpcgen.runtime.server.settings import Settings
+from rpcgen.runtime.transport import address as addresses
+from rpcgen.runtime.transport.dial import pair
+from rpcgen.runtime.transport.listen import listen as listen_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+    from typing import Self, TypeVar
+
+    from rpcgen.runtime.interfaces import ByteStream
+    from rpcgen.runtime.program import Procedure
+    from rpcgen.runtime.server.session import Session
+    from rpcgen.runtime.server.statistics import Statistics
+    from rpcgen.runtime.transport.listen import Listener
+
+    A = TypeVar("A")
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Server:
+    """Serves programs to many clients.
+
+    ``run`` serves until a signal or ``stop``; ``async with server:`` serves in the running loop, ``with
+    server:`` in a thread of its own, both until the block is left.
+
+    Args:
+        programs: instances of generated server classes, any number of programs and versions.
+        listen: addresses, as ``unix:///path`` or ``tcp://host:port``; port 0 lets the system choose.
+        limits: of connections, where the defaults do not do.
+        min_workers, max_workers: threads for plain handlers; with a maximum of 0 these run on the
+            event loop, which must be enough for them.
+        priority_workers: threads beside those for procedures of high priority.
+        max_clients: connections at which no more are accepted; they wait in the system's queue.
+        max_anonymous_clients: the same for those that have not authenticated; 0 for any number.
+        max_queued_clients: the length of that queue.
+        max_client_requests: calls of one client at which it is not read any more, until one of
+            them is answered.
+        keepalive: seconds of silence before a client is asked for a sign of life, and how often
+            it is asked; each session starts that with ``start_keepalive``.
+        socket_mode: permissions of UNIX sockets.
+        auth_required: whether clients must authenticate before they call what is not marked
+            ``@auth: none``.
+        loop_factory: makes the event loop of ``run`` and ``with``, such as ``uvloop.new_event_loop``.
+
+    Raises:
+        TypeError: what is no instance of a generated server class.
+        ValueError: numbers that contradict each other, a program offered twice.
+        ConnectError: an address that is none.
+    """
+
+    def __init__(
+        self,
+        programs: Sequence[object],
+        *,
+        listen: Sequence[str] = (),
+        limits: Limits | None = None,
+        min_workers: int = 5,
+        max_workers: int = 20,
+        priority_workers: int = 5,
+        max_clients: int = 5000,
+        max_anonymous_clients: int = 20,
+        max_queued_clients: int = 1000,
+        max_client_requests: int = 5,
+        keepalive: tuple[float, int] = (5, 5),
+        socket_mode: int = 0o700,
+        auth_required: bool = False,
+        loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+    ) -> None:
+        self._programs = programs_of(programs, has_workers=bool(max_workers))
+        self._addresses = [addresses.parse(text) for text in listen]
+        self._limits = limits or Limits()
+        self._settings = Settings(
+            min_workers=min_workers,
+            max_workers=max_workers,
+            priority_workers=priority_workers,
+            max_clients=max_clients,
+            max_anonymous_clients=max_anonymous_clients,
+            max_queued_clients=max_queued_clients,
+            max_client_requests=max_client_requests,
+            keepalive=keepalive,
+            socket_mode=socket_mode,
+            auth_required=auth_required,
+        )
+        self._loop_factory = loop_factory
+        self._listeners: list[Listener] = []
+        self._engine: Engine | None = None
+        self._thread: threading.Thread | None = None
+
+    # Running
+
+    def run(self) -> None:
+        """Serve until SIGINT, SIGTERM or ``stop``; a second signal does not wait for handlers.
+
+        Raises:
+            ConnectError: an address cannot be listened at.
+        """
+        with asyncio.Runner(loop_factory=self._loop_factory) as runner:
+            runner.run(self._serve_with_signals())
+
+    async def __aenter__(self) -> Self:
+        self._start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+        await self._stopped()
+
+    def __enter__(self) -> Self:
+        started = threading.Event()
+        problems: list[Exception] = []
+        thread = threading.Thread(
+            target=self._run_in_thread, args=(started, problems), name="rpc server"
+        )
+        thread.start()
+        started.wait()
+        if problems:
+            thread.join()
+            raise problems[0]
+        self._thread = thread
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+        if self._thread is not None:
+            self._thread.join()
+
+    # Asking and telling, from any thread
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens, with the ports that the system chose."""
+        return [str(listener.address) for listener in self._listeners]
+
+    @property
+    def sessions(self) -> list[Session]:
+        """The clients that are connected."""
+        return list(self._running().sessions.values())
+
+    @property
+    def statistics(self) -> Statistics:
+        """What is going on, and what has happened since it was started."""
+        return self._running().statistics()
+
+    def dial(self) -> ByteStream:
+        """A connection to it inside this process, which also passes descriptors.
+
+        Raises:
+            LocalProtocolError: it does not run.
+        """
+        engine = self._running()
+        if engine.is_stopping:
+            raise LocalProtocolError("the server has ended")
+        ours, theirs = pair()
+        engine.loop.do(partial(engine.adopt, theirs))
+        return ours
+
+    def send_event(self, procedure: Procedure[A, None], message: A) -> None:
+        """Queue a message for all clients that are authenticated.
+
+        Raises:
+            XdrEncodeError: the message is not one.
+        """
+        self._running().send_event(procedure, message)
+
+    def set_workers(self, minimum: int, maximum: int, priority: int) -> None:
+        """Change the bounds of the pool; workers above them finish what they do.
+
+        Raises:
+            ValueError: they contradict each other, or go from none to some or back.
+        """
+        if bool(maximum) != bool(self._settings.max_workers):
+            raise ValueError("workers: handlers run on them or on the loop, and cannot change over")
+        self._settings.set_workers(minimum, maximum, priority)
+        if self._engine is not None and self._engine.workers is not None:
+            self._engine.workers.resize(minimum, maximum, priority)
+
+    def set_client_limits(self, max_clients: int, max_anonymous: int) -> None:
+        """Change how many clients are accepted; those who are there stay.
+
+        Raises:
+            ValueError: they contradict each other.
+        """
+        self._settings.set_clients(max_clients, max_anonymous)
+        if self._engine is not None:
+            self._engine.loop.do(self._engine.update_accepting)
+
+    def stop(self, timeout: float | None = STOP_TIMEOUT) -> None:
+        """Accept nothing more, answer what was accepted, close; returns before that has happened.
+
+        Args:
+            timeout: seconds after which what is not answered is dropped; None waits for it.
+        """
+        if self._engine is not None:
+            self._engine.loop.do(partial(self._engine.stop, timeout))
+
+    def _running(self) -> Engine:
+        if self._engine is None:
+            raise LocalProtocolError("the server has not been started")
+        return self._engine
+
+    def _start(self) -> None:
+        if self._engine is not None and not self._engine.stopped.done():
+            raise LocalProtocolError("the server runs already")
+        self._listeners = []
+        try:
+            for one in self._addresses:
+                self._listeners += listen_at(
+                    one, self._settings.max_queued_clients, mode=self._settings.socket_mode
+                )
+            self._engine = Engine(self._programs, self._limits, self._settings, self._listeners)
+        except BaseException:
+            for listener in self._listeners:
+                listener.close()
+            raise
+
+    async def _serve(self, started: Callable[[], object]) -> None:
+        """Serve until everything has ended."""
+        self._start()
+        started()
+        await self._stopped()
+
+    async def _stopped(self) -> None:
+        await asyncio.shield(self._running().stopped)
+
+    async def _serve_with_signals(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            await self._serve(lambda: None)
+            return
+        loop = asyncio.get_running_loop()
+        before = {number: signal.getsignal(number) for number in _SIGNALS}
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self._interrupted)
+        try:
+            await self._serve(lambda: None)
+        finally:
+            for number, handler in before.items():
+                loop.remove_signal_handler(number)
+                signal.signal(number, handler)
+
+    def _interrupted(self) -> None:
+        is_first = not self._running().is_stopping
+        self.stop(STOP_TIMEOUT if is_first else 0)
+
+    def _run_in_thread(self, started: threading.Event, problems: list[Exception]) -> None:
+        try:
+            with asyncio.Runner(loop_factory=self._loop_factory) as runner:
+                runner.run(self._serve(started.set))
+        except Exception as error:  # noqa: BLE001  (raised where the block is entered)
+            problems.append(error)
+            started.set()

@@ -1,0 +1,83 @@
+"""One listening socket in the event loop: accepting, and not accepting."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from typing import TYPE_CHECKING, Final
+
+from rpcgen.runtime import limits
+from rpcgen.runtime.transport.stream import SocketStream
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from rpcgen.runtime.interfaces import ByteStream
+    from rpcgen.runtime.server.loop import Loop
+    from rpcgen.runtime.transport.listen import Listener
+
+_logger = logging.getLogger(__name__)
+
+_EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+_AT_ONCE: Final = 32
+"""Connections accepted before others have their turn."""
+
+
+class Service:
+    """Accepts connections while it may.
+
+    Args:
+        accepted: called with each connection; it may disable the service.
+    """
+
+    def __init__(
+        self, listener: Listener, loop: Loop, accepted: Callable[[ByteStream], object]
+    ) -> None:
+        self.listener = listener
+        self._loop = loop.asyncio
+        self._accepted = accepted
+        self._is_wanted = False
+        self._is_watched = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def enable(self, wanted: bool) -> None:
+        """Accept connections, or leave them in the system's queue."""
+        self._is_wanted = wanted
+        watch = wanted and self._timer is None
+        if watch and not self._is_watched:
+            self._loop.add_reader(self.listener.socket, self._readable)
+        elif self._is_watched and not watch:
+            self._loop.remove_reader(self.listener.socket)
+        self._is_watched = watch
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.enable(False)
+        self.listener.close()
+
+    def _readable(self) -> None:
+        for _ in range(_AT_ONCE):
+            if not self._is_watched:
+                return
+            try:
+                connected, _ = self.listener.socket.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._failed(error)
+                return
+            self._accepted(SocketStream(connected))
+
+    def _failed(self, error: OSError) -> None:
+        _logger.error("%s: cannot accept: %s", self.listener.address, error.strerror)
+        if error.errno in _EXHAUSTED:
+            self._timer = self._loop.call_later(limits.ACCEPT_PAUSE, self._recover)
+            self.enable(self._is_wanted)
+
+    def _recover(self) -> None:
+        self._timer = None
+        self.enable(self._is_wanted)

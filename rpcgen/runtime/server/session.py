@@ -1,0 +1,283 @@
+"""One client, as handlers see it and from the moment it connects until it is gone.
+
+Its bytes are ``traffic``'s, its packets the core's, its calls the dispatcher's.
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from libvirt_rpc.libvirt_common.types import VirConnectCloseReason
+from rpcgen.runtime.errors import ConnectionClosed
+from rpcgen.runtime.limits import STREAMS_MAX
+from rpcgen.runtime.message import RemoteError, rpc_error
+from rpcgen.runtime.server.traffic import Traffic, close_fds, close_strays
+from rpcgen.runtime.server_connection import IncomingCall, ServerConnection
+from rpcgen.runtime.state import ConnectionInput, ConnectionState
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Sequence
+    from typing import Any, TypeVar
+
+    from rpcgen.runtime.interfaces import ByteStream, Identity
+    from rpcgen.runtime.program import Procedure
+    from rpcgen.runtime.server.answers import Answer
+    from rpcgen.runtime.server.engine import Engine
+    from rpcgen.runtime.server_connection import Event
+    from rpcgen.runtime.stubs import EventTarget
+
+    A = TypeVar("A")
+
+_EOF = VirConnectCloseReason.VIR_CONNECT_CLOSE_REASON_EOF
+_KEEPALIVE = VirConnectCloseReason.VIR_CONNECT_CLOSE_REASON_KEEPALIVE
+_CLIENT = VirConnectCloseReason.VIR_CONNECT_CLOSE_REASON_CLIENT
+
+
+class Session:
+    """A client's connection; handlers see ``stubs.Session`` of it.
+
+    Attributes:
+        id: its number on this server, from 1 on.
+        data: what handlers remember of this client.
+        core: the protocol's side of it; on the loop only.
+        traffic: its bytes; on the loop only.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_callbacks",
+        "_closing",
+        "_engine",
+        "_lock",
+        "_stream",
+        "_timer",
+        "core",
+        "data",
+        "id",
+        "traffic",
+    )
+
+    def __init__(self, number: int, stream: ByteStream, engine: Engine) -> None:
+        self.id = number
+        self.data: dict[str, Any] = {}
+        self.core = ServerConnection(
+            engine.programs,
+            engine.limits,
+            passes_fds=stream.passes_fds,
+            authenticated=not engine.settings.auth_required,
+        )
+        self._stream = stream
+        self._engine = engine
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing = ConnectionClosed("closed by this side", _CLIENT)
+        self._lock = threading.Lock()  # of the callbacks
+        self._callbacks: list[Callable[[], object]] | None = []  # None: the client is gone
+        self.traffic = Traffic(
+            stream,
+            self.core,
+            self,
+            engine.loop,
+            engine.counters,
+            max_requests=engine.settings.max_client_requests,
+            takes_fds=engine.takes_fds,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Session {self.id} of {self.identity!r}>"
+
+    # For handlers, from any thread
+
+    @property
+    def identity(self) -> Identity:
+        """Who connected."""
+        return self._stream.identity
+
+    @property
+    def everyone(self) -> EventTarget:
+        """All clients of the server."""
+        return self._engine
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether all procedures may be called."""
+        return self.core.authenticated
+
+    def send_event(self, procedure: Procedure[A, None], message: A) -> None:
+        """Queue a message for this client; one that is gone gets none.
+
+        Raises:
+            XdrEncodeError: the message is not one.
+        """
+        self._engine.loop.do(partial(self.put_event, procedure, procedure.encode_argument(message)))
+
+    def on_close(self, callback: Callable[[], object]) -> None:
+        """Call back once, when the client is gone; at once if it is.
+
+        It is called where it was given: on the event loop, or on a worker.
+        """
+        wanted = partial(self._engine.call_back, callback, self._engine.loop.is_here)
+        with self._lock:
+            if self._callbacks is not None:
+                self._callbacks.append(wanted)
+                return
+        wanted()
+
+    def authenticate(self) -> None:
+        """From now on all procedures may be called."""
+        # At once: the next call may come as soon as the reply is sent.
+        self.core.authenticated = True
+        self._engine.loop.do(partial(self._engine.trust, self))
+
+    def start_keepalive(self) -> None:
+        """Ask the client for signs of life, as the server's settings say."""
+        self._engine.loop.do(self._start_keepalive)
+
+    def close(self) -> None:
+        """Read no more, and close when what was accepted has been answered."""
+        self._engine.loop.do(self.drain)
+
+    # For the dispatcher, on the loop
+
+    def answer(self, call: IncomingCall, answer: Answer, *, at_once: bool = False) -> None:
+        """Answer a call; the descriptors that go with it are closed when they have been sent.
+
+        Args:
+            at_once: the call did not wait, and was none of the traffic's requests.
+        """
+        error, payload, fds = self._checked(answer)
+        if self.core.closed is not None:
+            close_fds(fds)
+            return
+        self._engine.counters.calls += 1
+        done = None
+        if at_once:
+            self.traffic.fresh.replies += 1
+        else:
+            done = self.traffic.written
+            self.traffic.touch()
+        if error is None:
+            self.core.reply(call, payload, fds, done)
+        else:
+            self._engine.counters.errors += 1
+            self.core.fail(call, error, done)
+
+    def put_event(self, procedure: Procedure[Any, None], payload: bytes) -> None:
+        """Queue an event."""
+        if self.core.closed is None:
+            before = self.core.outbox.size
+            self.core.send_event(procedure, payload)
+            self.traffic.fresh.events += self.core.outbox.size - before
+            self.traffic.touch()
+
+    def drain(self, why: ConnectionClosed | None = None) -> None:
+        """Read no more, break streams, and close when calls have been answered."""
+        if self.core.state is not ConnectionState.OPEN:
+            return
+        self.core.move(ConnectionInput.DRAIN)
+        self._closing = why or self._closing
+        for stream in list(self.core.streams.values()):
+            stream.owner.fail(self._closing)
+        self.traffic.drain()
+
+    # For the traffic
+
+    def handle(self, event: Event) -> None:
+        """Take what came."""
+        if not isinstance(event, IncomingCall):
+            event.owner.received()
+        elif event.stream is not None and len(self.core.streams) > STREAMS_MAX:
+            close_fds(event.fds)
+            error = rpc_error(f"{STREAMS_MAX} streams are open already")
+            self.answer(event, error, at_once=True)
+        else:
+            if event.stream is not None:
+                self._stream.expect_bulk()
+            self._engine.dispatcher.dispatch(self, event)
+
+    def end_of_file(self) -> None:
+        """The client sends no more; what was accepted is answered if it still listens."""
+        why = ConnectionClosed("end of file", _EOF)
+        if _hung_up(self._stream.fileno()):
+            self.lost(why)
+        else:
+            self.drain(why)
+
+    def drained(self) -> None:
+        """Everything is answered and written."""
+        self.lost(self._closing)
+
+    def lost(self, error: ConnectionClosed) -> None:
+        """Close at once."""
+        streams = list(self.core.streams.values())
+        if not self.core.close(str(error), error.reason):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        with suppress(OSError):
+            self._stream.identity  # noqa: B018  (the last chance to ask the system)
+        close_strays(self.core)
+        for stream in streams:
+            stream.owner.received()
+        self.traffic.stop()
+        self._stream.close()
+        self._engine.forget(self)
+        self._call_back()
+
+    def _call_back(self) -> None:
+        with self._lock:
+            callbacks, self._callbacks = self._callbacks, None
+        for callback in callbacks or ():
+            callback()
+
+    def _checked(self, answer: Answer) -> tuple[RemoteError | None, bytes, Sequence[int]]:
+        """An answer taken apart; one with descriptors that cannot travel is an error."""
+        if isinstance(answer, RemoteError):
+            return answer, b"", ()
+        payload, fds = answer
+        if not fds:
+            return None, payload, ()
+        problem = self._what_is_wrong_with(fds)
+        if problem:
+            close_fds(fds)
+            return rpc_error(problem), b"", ()
+        return None, payload, fds
+
+    def _what_is_wrong_with(self, fds: Sequence[int]) -> str:
+        if not self._stream.passes_fds:
+            return "descriptors cannot travel on this connection"
+        most = self.core.limits.fds
+        return f"{len(fds)} descriptors exceed {most}" if len(fds) > most else ""
+
+    def _start_keepalive(self) -> None:
+        interval, count = self._engine.settings.keepalive
+        if self.core.closed is None and self.core.keepalive is None:
+            self.core.start_keepalive(interval, count, self._engine.loop.asyncio.time())
+            self._wait_for_silence()
+
+    def _wait_for_silence(self) -> None:
+        if self.core.keepalive is not None:
+            self._timer = self._engine.loop.asyncio.call_at(
+                self.core.keepalive.deadline, self._tick
+            )
+
+    def _tick(self) -> None:
+        now = self._engine.loop.asyncio.time()
+        if not self.traffic.is_reading and self.core.keepalive is not None:
+            self.core.keepalive.alive(now)  # who is not read cannot be heard
+        elif not self.core.tick(now):
+            self.lost(ConnectionClosed("the client gives no sign of life", _KEEPALIVE))
+            return
+        self._wait_for_silence()
+        self.traffic.touch()
+
+
+def _hung_up(fd: int) -> bool:
+    """Whether the peer has closed both directions, as far as the system knows."""
+    poll = select.poll()
+    poll.register(fd, 0)
+    return bool(poll.poll(0))

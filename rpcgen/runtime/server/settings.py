@@ -1,0 +1,67 @@
+"""How a server is set: whatever can be chosen, with libvirt's defaults, checked when it is."""
+
+from __future__ import annotations
+
+
+class Settings:
+    """See ``Server``; what may change at run time is changed here."""
+
+    __slots__ = (
+        "auth_required",
+        "keepalive",
+        "max_anonymous_clients",
+        "max_client_requests",
+        "max_clients",
+        "max_queued_clients",
+        "max_workers",
+        "min_workers",
+        "priority_workers",
+        "socket_mode",
+    )
+
+    def __init__(
+        self,
+        *,
+        min_workers: int,
+        max_workers: int,
+        priority_workers: int,
+        max_clients: int,
+        max_anonymous_clients: int,
+        max_queued_clients: int,
+        max_client_requests: int,
+        keepalive: tuple[float, int],
+        socket_mode: int,
+        auth_required: bool,
+    ) -> None:
+        self.max_queued_clients = max_queued_clients
+        self.max_client_requests = max_client_requests
+        self.keepalive = keepalive
+        self.socket_mode = socket_mode
+        self.auth_required = auth_required
+        if max_client_requests < 1:
+            raise ValueError(f"max_client_requests: expected 1 or more, got {max_client_requests}")
+        if max_queued_clients < 0:
+            raise ValueError(f"max_queued_clients: expected 0 or more, got {max_queued_clients}")
+        self.set_workers(min_workers, max_workers, priority_workers)
+        self.set_clients(max_clients, max_anonymous_clients)
+
+    def set_workers(self, minimum: int, maximum: int, priority: int) -> None:
+        """Bounds of the pool of workers."""
+        if minimum < 0 or maximum < 0 or priority < 0 or (maximum and minimum > maximum):
+            raise ValueError(
+                f"workers: expected 0 <= min <= max, and priority >= 0; "
+                f"got {minimum}, {maximum} and {priority}"
+            )
+        self.min_workers = minimum
+        self.max_workers = maximum
+        self.priority_workers = priority
+
+    def set_clients(self, clients: int, anonymous: int) -> None:
+        """Bounds of the clients that are accepted."""
+        if clients < 1 or anonymous < 0 or anonymous > clients:
+            raise ValueError(
+                f"clients: expected max_clients >= 1 and at least max_anonymous_clients, "
+                f"got {clients} and {anonymous}"
+            )
+        self.max_clients = clients
+        self.max_anonymous_clients = anonymous
