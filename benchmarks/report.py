@@ -45,6 +45,14 @@ def write(sections: Mapping[str, str], page: Path = DOCS / "performance.md") -> 
     return present
 
 
+def write_or_create(sections: Mapping[str, str], page: Path) -> None:
+    """The same, into a page that has all of them if there is none yet."""
+    if not page.exists():
+        marked = (f"<!-- {name} -->\n<!-- end {name} -->\n" for name in sections)
+        page.write_text("\n".join(marked), "utf-8")
+    write(sections, page)
+
+
 def _replaced(text: str, name: str, body: str) -> str:
     begin, end = f"<!-- {name} -->\n", f"<!-- end {name} -->"
     before, _, rest = text.partition(begin)

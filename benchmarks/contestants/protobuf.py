@@ -22,7 +22,7 @@ _SOURCE = Path(__file__).with_name("messages.proto")
 
 def codecs(shapes: Mapping[str, Plain]) -> dict[str, Codec]:
     """Message classes and their own methods."""
-    messages = _compiled()
+    messages = compiled()
     values = _build(messages, shapes)
     readers = {**READERS, "params": read_params}
     return {
@@ -40,7 +40,8 @@ def read_params(value: Any) -> Plain:
     return found, value.nparams
 
 
-def _compiled() -> Any:
+def compiled() -> Any:
+    """The module of ``messages.proto``."""
     with TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "grpc_tools.protoc", "-I", str(_SOURCE.parent)]
         subprocess.run(  # noqa: S603  (our own file, by the compiler of this interpreter)
