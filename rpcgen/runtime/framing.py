@@ -112,7 +112,7 @@ class FrameReader:
     def receive(self, data: Buffer, fds: Sequence[int] = ()) -> None:
         """Take what has been read elsewhere."""
         view = memoryview(data)
-        while len(view):
+        while view:
             space = self.space()
             count = min(len(space), len(view))
             space[:count] = view[:count]

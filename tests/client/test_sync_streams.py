@@ -451,18 +451,17 @@ def test_while_nobody_waits_the_server_is_held_up_by_its_socket() -> None:
 def test_a_writer_whose_server_only_writes_receives_meanwhile() -> None:
     """Both ends write before they read: the client must take what comes, or both wait for ever."""
     with opened() as one:
-        data = bytes(3_000_000)
-        writing = start(one.stream.write, data)
-        one.peer.receive_of(one.call)
-        for start_ in range(0, len(data), 100_000):
-            one.peer.send_data(one.call, data[start_ : start_ + 100_000])
+        size = 30_000_000  # more than any socket holds
+        writing = start(one.stream.write, bytes(size))
+        got = len(one.peer.receive_of(one.call).payload)
+        for _ in range(30):
+            one.peer.send_data(one.call, bytes(100_000))
         assert not writing.done()
-        got = STREAM_PACKET_MAX
-        while got < len(data):
+        while got < size:
             got += len(one.peer.receive_of(one.call).payload)
         result(writing)
         one.peer.send_data(one.call, b"")
-        assert sum(map(len, one.stream)) == len(data)
+        assert sum(map(len, one.stream)) == 3_000_000
 
 
 def fill(peer: Peer, packet: bytes) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -248,3 +249,33 @@ def test_overlapping_calls_are_answered_as_they_end() -> None:
         raw.send(raw.packet(PLAIN.number, number(4), serial=4))
         server._running().loop.post(gates[4].set)
         assert {raw.read().serial, raw.read().serial} == {1, 4}
+
+
+PLACE = contextvars.ContextVar("PLACE", default="nowhere")
+
+
+@KINDS
+@LOOPS
+def test_context_variables_are_of_the_start_and_of_the_call(
+    kind: Callable[[Handler], Handler], max_workers: int
+) -> None:
+    seen: list[str] = []
+
+    def note(value: int) -> int:
+        seen.append(PLACE.get())
+        PLACE.set("set in a call")
+        return value
+
+    token = PLACE.set("set at the start")
+    try:
+        handlers = offering(plain=kind(note), quick=kind(note))
+        with (
+            serving(handlers, min_workers=0, max_workers=max_workers) as server,
+            connect(server) as raw,
+        ):
+            PLACE.set("set later")
+            for procedure in (PLAIN, PLAIN, QUICK, QUICK):
+                raw.call(procedure.number, number(1))
+    finally:
+        PLACE.reset(token)
+    assert seen == ["set at the start"] * 4

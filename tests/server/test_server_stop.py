@@ -196,10 +196,13 @@ def test_addresses_that_are_none_or_taken() -> None:
     settle(lambda: descriptors() == before)
 
 
-def test_numbers_that_make_no_sense() -> None:
-    for name in ("max_client_requests", "max_queued_clients"):
-        with pytest.raises(ValueError, match=name):
-            serving(**{name: 0 if name == "max_client_requests" else -1})
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("max_client_requests", 0), ("max_queued_clients", -1), ("keepalive", (5, -1))],
+)
+def test_numbers_that_make_no_sense(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"{name}: expected"):
+        serving(**{name: value})
 
 
 def test_within_a_running_loop() -> None:

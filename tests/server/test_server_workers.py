@@ -149,6 +149,30 @@ def test_stream_threads_are_bounded_and_end() -> None:
     assert threads.size == 0
 
 
+def test_a_system_without_threads(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    done = threading.Semaphore(0)
+    ended = threading.Event()
+    threads = StreamThreads(9)
+    with pool(1, 9, 0) as workers:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", fails)
+            for _ in range(20):
+                workers.submit(done.release)
+            threads.submit(done.release)
+            assert (workers.size <= 1, threads.size) == (True, 0)
+        threads.submit(done.release)
+        for _ in range(22):
+            assert done.acquire(timeout=DEADLINE)
+        threads.stop(ended.set)
+        assert ended.wait(DEADLINE)
+    assert "no thread for a stream: can't start new thread" in caplog.messages
+
+
 # On a server
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from rpcgen.runtime.transport.listen import Listener
 
     A = TypeVar("A")
-
-_logger = logging.getLogger(__name__)
 
 _LAST_WORDS = 1.0
 """Seconds for handlers to end after they have been told that it is over."""
@@ -143,7 +140,7 @@ class Engine:
             unauthenticated=len(self._anonymous),
             workers=workers.size if workers else 0,
             free_workers=workers.free if workers else 0,
-            priority_workers=self.settings.priority_workers if workers else 0,
+            priority_workers=workers.priority_size if workers else 0,
             queued_jobs=workers.queued if workers else 0,
             stream_threads=self.threads.size,
             counters=self.counters,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import signal
 import threading
 from functools import partial
@@ -129,8 +130,10 @@ class Server:
     def __enter__(self) -> Self:
         started = threading.Event()
         problems: list[Exception] = []
+        # Handlers see the context variables of who starts the server, as with the other ways.
+        context = contextvars.copy_context()
         thread = threading.Thread(
-            target=self._run_in_thread, args=(started, problems), name="rpc server"
+            target=context.run, args=(self._run_in_thread, started, problems), name="rpc server"
         )
         thread.start()
         started.wait()
@@ -239,10 +242,11 @@ class Server:
                 listener.close()
             raise
 
-    async def _serve(self, started: Callable[[], object]) -> None:
+    async def _serve(self, started: threading.Event | None = None) -> None:
         """Serve until everything has ended."""
         self._start()
-        started()
+        if started is not None:
+            started.set()
         await self._stopped()
 
     async def _stopped(self) -> None:
@@ -250,14 +254,14 @@ class Server:
 
     async def _serve_with_signals(self) -> None:
         if threading.current_thread() is not threading.main_thread():
-            await self._serve(lambda: None)
+            await self._serve()
             return
         loop = asyncio.get_running_loop()
         before = {number: signal.getsignal(number) for number in _SIGNALS}
         for number in _SIGNALS:
             loop.add_signal_handler(number, self._interrupted)
         try:
-            await self._serve(lambda: None)
+            await self._serve()
         finally:
             for number, handler in before.items():
                 loop.remove_signal_handler(number)
@@ -270,7 +274,7 @@ class Server:
     def _run_in_thread(self, started: threading.Event, problems: list[Exception]) -> None:
         try:
             with asyncio.Runner(loop_factory=self._loop_factory) as runner:
-                runner.run(self._serve(started.set))
+                runner.run(self._serve(started))
         except Exception as error:  # noqa: BLE001  (raised where the block is entered)
             problems.append(error)
             started.set()

@@ -42,6 +42,8 @@ class Settings:
             raise ValueError(f"max_client_requests: expected 1 or more, got {max_client_requests}")
         if max_queued_clients < 0:
             raise ValueError(f"max_queued_clients: expected 0 or more, got {max_queued_clients}")
+        if keepalive[1] < 0:
+            raise ValueError(f"keepalive: expected a count of 0 or more, got {keepalive[1]}")
         self.set_workers(min_workers, max_workers, priority_workers)
         self.set_clients(max_clients, max_anonymous_clients)
 

@@ -66,6 +66,11 @@ class Workers:
         return self._ordinary.size
 
     @property
+    def priority_size(self) -> int:
+        """Priority workers."""
+        return self._priority.size
+
+    @property
     def free(self) -> int:
         """Ordinary workers without a job."""
         return len(self._ordinary.idle)
@@ -111,7 +116,9 @@ class Workers:
     def _start(self, crew: _Crew) -> None:
         crew.size += 1
         self._coming += 1
-        start(self._work, crew, name=crew.name)
+        if not start(self._work, crew, name=crew.name):
+            crew.size -= 1
+            self._coming -= 1
 
     def _wake(self, crew: _Crew) -> None:
         self._coming += 1
@@ -199,11 +206,10 @@ class StreamThreads:
     def submit(self, job: Job) -> None:
         """Run a job as soon as there may be a thread for it; it should not raise."""
         with self._lock:
-            if self.size >= self._most:
+            if self.size < self._most and start(self._work, job, name="stream"):
+                self.size += 1
+            else:
                 self._waiting.append(job)
-                return
-            self.size += 1
-        start(self._work, job, name="stream")
 
     def stop(self, ended: Callable[[], object]) -> None:
         """Have the last thread tell that there is none any more; at once if there is none."""
@@ -228,9 +234,15 @@ class StreamThreads:
             return None
 
 
-def start(function: Callable[[Any], object], argument: object, *, name: str) -> None:
-    """Start a thread that a process which ends does not wait for: what runs on it is not ours."""
-    threading.Thread(target=function, args=(argument,), name=f"rpc {name}", daemon=True).start()
+def start(function: Callable[[Any], object], argument: object, *, name: str) -> bool:
+    """Start a thread, if the system has one; a process that ends does not wait for it."""
+    thread = threading.Thread(target=function, args=(argument,), name=f"rpc {name}", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:
+        _logger.warning("no thread for a %s: %s", name, error)
+        return False
+    return True
 
 
 def run(job: Job) -> None:
