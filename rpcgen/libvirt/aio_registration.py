@@ -45,7 +45,7 @@ class AsyncSubscribed(Generic[M]):
 
     def attach(self, connection: AsyncCaller) -> None:
         """Take messages from this connection."""
-        self._subscription = connection.subscribe(self._message, self._events._deliver)
+        self._subscription = connection.subscribe(self._message, self._events.deliver)
 
     def cancel(self) -> None:
         """Stop: the handler is not called again, and the iteration ends."""
@@ -96,7 +96,7 @@ class AsyncRegistration(Generic[M]):
         """
         async with self._lock:
             if not self._is_cancelled:
-                entry = _Entry(connection, self._message, self._events._deliver)
+                entry = _Entry(connection, self._message, self._events.deliver)
                 await entry.register(self._about, timeout)
                 self._entry = entry
 

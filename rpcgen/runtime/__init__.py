@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         CallTimeout,
         ConnectError,
         ConnectionClosed,
+        EventsLost,
         LocalProtocolError,
         ProtocolError,
         RemoteProtocolError,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 else:
     _HOMES = {
         "connecting": "connect connect_async",
-        "errors": "AuthError CallTimeout ConnectError ConnectionClosed LocalProtocolError"
+        "errors": "AuthError CallTimeout ConnectError ConnectionClosed EventsLost LocalProtocolError"
         " ProtocolError RemoteProtocolError RpcError TransportError UnknownProcedure"
         " XdrDecodeError XdrEncodeError XdrError",
         "interfaces": "ByteStream Identity",
@@ -89,6 +90,7 @@ __all__ = [
     "ConnectError",
     "ConnectionClosed",
     "EventTarget",
+    "EventsLost",
     "Hole",
     "Identity",
     "Limits",

@@ -71,8 +71,8 @@ class AsyncEvents(Generic[M]):
         if self._handling is not None:
             self._handling.stop()
 
-    def _deliver(self, message: M) -> None:
-        """A message came."""
+    def deliver(self, message: M) -> None:
+        """Give a message to the handler and to who iterates."""
         if self._handling is not None:
             self._handling.expect(message)
         if self._backlog is not None:
@@ -219,7 +219,7 @@ class AsyncEventRouter:
             _log.warning("%s: an event was dropped: %s", procedure.name, error)
             return
         for events in subscribed:
-            events._deliver(message)
+            events.deliver(message)
 
     def run(self, coroutine: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
         """Run what a handler returned, and keep hold of it."""
