@@ -1,11 +1,14 @@
 """Clients against one libvirtd and its test driver: ours, sync and asyncio, and libvirt's own.
 
-Each client is a process with one connection, which rests while another one is measured.
+Each client is a process with one connection, which rests while another one is measured. Where one call follows
+another, client and daemon take turns: whether the system runs them on one processor or on two decides more than they
+do, so both are measured, and nothing is left to chance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -26,7 +29,7 @@ from benchmarks.figures import (
 )
 from benchmarks.peers import libvirtd
 from benchmarks.peers.libvirtd import Libvirtd
-from benchmarks.processes import Worker, cpu_seconds, python, worker
+from benchmarks.processes import Worker, cpu_seconds, place, python, worker
 
 THEIRS: Final = "libvirt-python"
 SYNC, ASYNCIO, UVLOOP = "rpcgen sync", "rpcgen asyncio", "rpcgen uvloop"
@@ -39,13 +42,18 @@ _STEP: Final = 64
 
 _TITLES: Final = {
     "sequential": "one at a time",
+    "shared": "one at a time, one processor",
     "threads": "8 threads",
     "in flight": "64 in flight",
     "list": "list of 1,000 domains",
 }
 
+_OPERATIONS: Final = {"shared": "sequential"}
+"""What a worker calls an operation that it calls otherwise."""
+
 _TARGETS: Final = (
     ((SYNC, "sequential"), (THEIRS, "sequential"), 1.0),
+    ((SYNC, "shared"), (THEIRS, "shared"), None),
     ((SYNC, "threads"), (THEIRS, "threads"), 0.9),
     ((ASYNCIO, "in flight"), (THEIRS, "sequential"), 3.5),
     ((UVLOOP, "in flight"), (THEIRS, "sequential"), None),
@@ -65,10 +73,22 @@ class Contestant:
 
     def run(self, number: int) -> Cost:
         """What one of so many calls costs."""
+        for pid, processors in zip((self.client.pid, self.server), self._places(), strict=True):
+            place(pid, processors)
         before = cpu_seconds(self.server)
-        usage = self.client.run(self.operation, number)
+        usage = self.client.run(_OPERATIONS.get(self.operation, self.operation), number)
         server = cpu_seconds(self.server) - before
         return Cost(usage.seconds / number, usage.cpu / number, server / number)
+
+    def _places(self) -> tuple[Collection[int], Collection[int]]:
+        """The processors of client and server."""
+        here = os.sched_getaffinity(0)
+        first, *others = sorted(here)
+        if self.operation == "sequential":
+            return [first], others or [first]
+        if self.operation == "shared":
+            return [first], [first]
+        return here, here
 
     def number(self, seconds: float) -> int:
         """How many calls take about so long."""
@@ -146,7 +166,8 @@ def _contestants(
     return {
         name_of(title, operation): Contestant(client, daemon.pid, operation)
         for title, client in clients.items()
-        for operation in client.operations
+        for operation in _TITLES
+        if _OPERATIONS.get(operation, operation) in client.operations
     }
 
 

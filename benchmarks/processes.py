@@ -12,8 +12,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -43,6 +43,13 @@ def cpu_seconds(pid: int) -> float:
     Linux numbers the clocks of other processes: the complement of the pid, and which clock.
     """
     return time.clock_gettime(~pid << 3 | _SCHEDULED)
+
+
+def place(pid: int, processors: Collection[int]) -> None:
+    """Have all threads of a process, and those they start, run on some processors only."""
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with suppress(ProcessLookupError):  # it has ended
+            os.sched_setaffinity(int(thread), processors)
 
 
 class Peak:
@@ -83,12 +90,14 @@ class Worker:
     """A client in a process of its own.
 
     Attributes:
+        pid: of the process.
         operations: what it can be asked for.
     """
 
     def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
         self._process = process
         self._log = log
+        self.pid = process.pid
         self.operations: list[str] = self._answer()
 
     def run(self, operation: str, number: int) -> Usage:

@@ -53,22 +53,23 @@ class Outbox:
             found.append(data)
         return found
 
-    def sent(self, count: int) -> None:
-        """Drop as many bytes as have been sent, from the front."""
+    def sent(self, count: int) -> bool:
+        """Drop as many bytes as have been sent, from the front; whether those were all of a batch."""
         items = self._items
         self.size -= count
         while items:
             data, done = items[0]
             if isinstance(data, int):
-                return
+                return True
             if count < len(data):
                 if count:
                     items[0] = (memoryview(data)[count:], done)
-                return
+                return False
             count -= len(data)
             items.popleft()
             if done:
                 done()
+        return True
 
     @property
     def fd(self) -> int | None:

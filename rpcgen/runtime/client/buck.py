@@ -252,7 +252,7 @@ class Buck:
 
     def _hand_out(self, event: Event) -> None:
         if isinstance(event, PendingCall):
-            if event.packet is not None and not event.procedure.fds_out:
+            if event.packet is not None and event.packet.fds and not event.procedure.fds_out:
                 close_fds(event.packet.fds)
             if event.waiter is not None:
                 self.wake(event.waiter)

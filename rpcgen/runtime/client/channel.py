@@ -74,8 +74,12 @@ class Channel:
     def receive(self) -> bool:
         """Receive once, and hand out what came; False if nothing was there."""
         core = self.core
+        fds: list[int] = []
         try:
-            count, fds = self._read()
+            if self.takes_fds:
+                count, fds = self.stream.receive_with_fds(core.reader.space())
+            else:
+                count = self.stream.receive(core.reader.space())
             if not count:
                 return count is not None and self._ended()
             core.received(count, fds, time.monotonic() if core.keepalive else 0.0)
@@ -85,7 +89,8 @@ class Channel:
             self._lost(error)
         except RemoteProtocolError as error:
             self.fail(str(error), cause=error)
-        close_fds(core.stray_fds)
+        if core.stray_fds:
+            close_fds(core.stray_fds)
         if core.outbox:
             self.send()
         return True
@@ -127,21 +132,12 @@ class Channel:
         while outbox:
             fd = outbox.fd
             if fd is None:
-                batch = outbox.batch()
-                count = stream.send(batch)
-                outbox.sent(count)
-                if count < sum(map(len, batch)):
+                if not outbox.sent(stream.send(outbox.batch())):
                     return
             elif stream.send_fd(fd):
                 os.close(outbox.sent_fd())
             else:
                 return
-
-    def _read(self) -> tuple[int | None, list[int]]:
-        space = self.core.reader.space()
-        if self.takes_fds:
-            return self.stream.receive_with_fds(space)
-        return self.stream.receive(space), []
 
     def _ended(self) -> bool:
         where = "" if self.core.reader.is_between_packets else " in the midst of a packet"
