@@ -92,7 +92,7 @@ def test_a_server_that_is_killed_in_calls_of_threads(
                 for _ in stream:
                     pass  # what came before still counts
 
-        with pytest.raises(ConnectionClosed, match="connection lost|the server closed"):
+        with pytest.raises(ConnectionClosed, match=r"connection lost|the server closed"):
             downloads()
         with pytest.raises(ConnectionClosed):
             filer.list_folder("")
