@@ -26,6 +26,7 @@ GENERATOR = [
 
 RUNTIME = [
     {"rpcgen.runtime.errors", "rpcgen.runtime.limits"},
+    {"rpcgen.runtime.process"},
     {"rpcgen.runtime.xdr", "rpcgen.runtime.values", "rpcgen.runtime.shapes"},
     {"rpcgen.runtime.reader", "rpcgen.runtime.writer"},
     {"rpcgen.runtime.program"},
@@ -45,6 +46,8 @@ RUNTIME = [
     {"rpcgen.runtime.files", "rpcgen.runtime.transport"},
     {"rpcgen.runtime.client", "rpcgen.runtime.server"},
     {"rpcgen.runtime.connecting"},
+    {"libvirt_rpc.admin_protocol"},
+    {"rpcgen.runtime.daemon"},
     {"rpcgen.runtime"},
     {"rpcgen.libvirt"},
 ]
@@ -58,6 +61,7 @@ STRANGERS = [
     ("rpcgen.runtime.client", "rpcgen.runtime.server_connection"),
     ("rpcgen.runtime.server", "rpcgen.runtime.client_connection"),
     ("rpcgen.runtime.client", "rpcgen.runtime.transport"),
+    ("rpcgen.runtime.process", "rpcgen.runtime.limits"),
 ]
 """Pairs that must not know each other, in either direction, whatever their rows."""
 
