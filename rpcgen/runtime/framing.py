@@ -84,6 +84,13 @@ class FrameReader:
         return self._at == self._stop and self._unfinished is None
 
     @property
+    def missing(self) -> int:
+        """Bytes that are known to belong to the packet in the middle; 0 between packets."""
+        if self.is_between_packets:
+            return 0
+        return max(self._owed - (self._stop - self._at), 0)
+
+    @property
     def capacity(self) -> int:
         """Bytes of its buffer."""
         return len(self._buffer)

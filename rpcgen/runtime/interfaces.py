@@ -83,5 +83,8 @@ class ByteStream(Protocol):
     def shutdown(self) -> None:
         """End both directions: who waits for bytes sees the end. May be called from any thread."""
 
+    def detach(self) -> int:
+        """Give the descriptor, open, to the caller."""
+
     def close(self) -> None:
         """Give the descriptor back to the system."""

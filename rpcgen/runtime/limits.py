@@ -90,6 +90,12 @@ ACCEPT_PAUSE = 5.0
 STOP_TIMEOUT = 30.0
 """Seconds in which a server that stops answers what it has accepted (libvirt's finish timer)."""
 
+HAND_OVER_TIMEOUT = 10.0
+"""Seconds in which a server that hands over waits for calls and streams that are under way.
+
+Clients wait that long at the most: systemd gives a service that reloads 90 seconds.
+"""
+
 RECEIVE_MIN = 4_096
 """Bytes of a connection's buffer while it does little: there may be thousands that do nothing."""
 

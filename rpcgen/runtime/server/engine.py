@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,12 @@ from rpcgen.runtime.errors import ConnectionClosed
 from rpcgen.runtime.limits import STREAM_THREADS_MAX
 from rpcgen.runtime.server.dispatch import Dispatcher
 from rpcgen.runtime.server.loop import Loop
+from rpcgen.runtime.server.saved import SavedServer, SavedService
 from rpcgen.runtime.server.service import Service
 from rpcgen.runtime.server.session import Session
 from rpcgen.runtime.server.statistics import Counters, Statistics
 from rpcgen.runtime.server.workers import StreamThreads, Workers, run
+from rpcgen.runtime.transport.stream import SocketStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -42,6 +45,7 @@ class Engine:
         programs: what answers, by program, version and procedure.
         takes_fds: whether any procedure takes descriptors.
         is_stopping: whether it accepts nothing more.
+        saved: what it leaves to another process, once it hands over.
         stopped: done when everything has ended.
     """
 
@@ -73,6 +77,8 @@ class Engine:
         self._anonymous: set[int] = set()
         self._services = [Service(one, self.loop, self.adopt) for one in listeners]
         self.is_stopping = False
+        self.saved: SavedServer | None = None
+        self._save: Callable[[Session], object] | None = None
         self._left = {"tasks", "threads", "workers"}
         self._timer: asyncio.TimerHandle | None = None
         self.update_accepting()
@@ -84,11 +90,35 @@ class Engine:
         if self.is_stopping:
             stream.close()
             return
-        session = Session(self._next_id, stream, self)
-        self.sessions[session.id] = session
+        self._add(self._next_id, stream)
         self._next_id += 1
+        self.update_accepting()
+
+    def _add(self, number: int, stream: ByteStream) -> Session:
+        session = self.sessions[number] = Session(number, stream, self)
         if not session.is_authenticated:
-            self._anonymous.add(session.id)
+            self._anonymous.add(number)
+        return session
+
+    def restore(
+        self, saved: SavedServer, restored: Callable[[Session, Any], object] | None
+    ) -> None:
+        """Go on with the clients of another process.
+
+        Args:
+            restored: told of each, with what was saved of it, before it is heard.
+        """
+        self._next_id = saved.next_client_id
+        clients, saved.clients = saved.clients, []
+        for client in clients:
+            number = self._next_id if client.id is None else client.id
+            self._next_id = max(self._next_id, number + 1)
+            session = self._add(number, SocketStream(socket.socket(fileno=client.socket.fd)))
+            session.restore(client)
+            if session.is_authenticated:
+                self._anonymous.discard(number)
+            if restored is not None:
+                restored(session, client.data)
         self.update_accepting()
 
     def trust(self, session: Session) -> None:
@@ -145,6 +175,65 @@ class Engine:
             stream_threads=self.threads.size,
             counters=self.counters,
         )
+
+    # Handing over
+
+    def hand_over(self, timeout: float, save: Callable[[Session], object] | None) -> None:
+        """Accept nothing more, answer what was received, and leave the rest to another process.
+
+        Connections are left between two packets. Streams and handlers that go on after ``timeout``
+        seconds are broken off, and clients that do not come to rest even then are dropped.
+
+        Args:
+            save: tells what is to be saved of a client, as JSON.
+        """
+        if self.is_stopping:
+            return
+        self.is_stopping = True
+        self._save = save
+        self.saved = self._settings_saved()
+        for session in list(self.sessions.values()):
+            session.suspend()
+        self._end_handlers()
+        if not self.stopped.done():
+            self._timer = self.loop.asyncio.call_later(timeout, self._hurry)
+
+    def keep(self, session: Session) -> None:
+        """A client has come to rest."""
+        assert self.saved is not None  # noqa: S101  (it rests since the server hands over)
+        data = None if self._save is None else self._save(session)
+        self.saved.clients.append(session.release(self._auth, data))
+        self.forget(session)
+
+    @property
+    def _auth(self) -> int:
+        """How clients authenticate (remote_auth_type): some way, or none."""
+        return int(self.settings.auth_required)
+
+    def _settings_saved(self) -> SavedServer:
+        settings = self.settings
+        interval, count = settings.keepalive
+        services = [
+            SavedService(self._auth, False, settings.max_client_requests, [service.release()])
+            for service in self._services
+        ]
+        return SavedServer(
+            min_workers=settings.min_workers,
+            max_workers=settings.max_workers,
+            priority_workers=settings.priority_workers,
+            max_clients=settings.max_clients,
+            max_anonymous_clients=settings.max_anonymous_clients,
+            keepalive=(int(interval), count),
+            next_client_id=self._next_id,
+            services=services,
+        )
+
+    def _hurry(self) -> None:
+        """Break off what does not end."""
+        self.dispatcher.steps.cancel()
+        for session in list(self.sessions.values()):
+            session.break_streams(ConnectionClosed("the server is restarting", _CLIENT))
+        self._timer = self.loop.asyncio.call_later(_LAST_WORDS, self._give_up)
 
     # The end
 

@@ -5,28 +5,32 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import signal
+import socket
 import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
 from rpcgen.runtime.errors import LocalProtocolError
-from rpcgen.runtime.limits import STOP_TIMEOUT, Limits
+from rpcgen.runtime.limits import HAND_OVER_TIMEOUT, STOP_TIMEOUT, Limits
 from rpcgen.runtime.server.dispatch import programs_of
 from rpcgen.runtime.server.engine import Engine
 from rpcgen.runtime.server.settings import Settings
 from rpcgen.runtime.transport import address as addresses
 from rpcgen.runtime.transport.dial import pair
+from rpcgen.runtime.transport.listen import adopted
 from rpcgen.runtime.transport.listen import listen as listen_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
-    from typing import Self, TypeVar
+    from typing import Any, Self, TypeVar
 
     from rpcgen.runtime.interfaces import ByteStream
     from rpcgen.runtime.program import Procedure
+    from rpcgen.runtime.server.saved import SavedServer
     from rpcgen.runtime.server.session import Session
     from rpcgen.runtime.server.statistics import Statistics
+    from rpcgen.runtime.transport.address import Address
     from rpcgen.runtime.transport.listen import Listener
 
     A = TypeVar("A")
@@ -43,6 +47,7 @@ class Server:
     Args:
         programs: instances of generated server classes, any number of programs and versions.
         listen: addresses, as ``unix:///path`` or ``tcp://host:port``; port 0 lets the system choose.
+            Also sockets that are bound, as the service manager passes them; they are the server's.
         limits: of connections, where the defaults do not do.
         min_workers, max_workers: threads for plain handlers; with a maximum of 0 these run on the
             event loop, which must be enough for them.
@@ -69,7 +74,7 @@ class Server:
         self,
         programs: Sequence[object],
         *,
-        listen: Sequence[str] = (),
+        listen: Sequence[str | socket.socket] = (),
         limits: Limits | None = None,
         min_workers: int = 5,
         max_workers: int = 20,
@@ -84,7 +89,7 @@ class Server:
         loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
     ) -> None:
         self._programs = programs_of(programs, has_workers=bool(max_workers))
-        self._addresses = [addresses.parse(text) for text in listen]
+        self._addresses = [addresses.parse(one) if isinstance(one, str) else one for one in listen]
         self._limits = limits or Limits()
         self._settings = Settings(
             min_workers=min_workers,
@@ -102,6 +107,7 @@ class Server:
         self._listeners: list[Listener] = []
         self._engine: Engine | None = None
         self._thread: threading.Thread | None = None
+        self._restored: tuple[SavedServer, Callable[[Session, Any], object] | None] | None = None
 
     # Running
 
@@ -125,7 +131,7 @@ class Server:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
-        await self._stopped()
+        await self.ended()
 
     def __enter__(self) -> Self:
         started = threading.Event()
@@ -164,6 +170,11 @@ class Server:
     def sessions(self) -> list[Session]:
         """The clients that are connected."""
         return list(self._running().sessions.values())
+
+    @property
+    def settings(self) -> Settings:
+        """Its bounds, as they are now."""
+        return self._settings
 
     @property
     def statistics(self) -> Statistics:
@@ -222,6 +233,54 @@ class Server:
         if self._engine is not None:
             self._engine.loop.do(partial(self._engine.stop, timeout))
 
+    async def ended(self) -> None:
+        """Wait, in the loop that it runs in, until it has stopped or handed over."""
+        await asyncio.shield(self._running().stopped)
+
+    # From process to process
+
+    def hand_over(
+        self,
+        timeout: float = HAND_OVER_TIMEOUT,
+        save: Callable[[Session], object] | None = None,
+    ) -> None:
+        """End, and leave sockets and clients open in ``saved``; returns before that has happened.
+
+        What was received is answered; what comes later waits in the system for whoever takes over.
+        No callback of ``on_close`` is called. From any thread.
+
+        Args:
+            timeout: seconds after which streams and handlers are broken off.
+            save: tells what is to be saved of a client, as JSON; on the event loop.
+        """
+        engine = self._running()
+        engine.loop.do(partial(engine.hand_over, timeout, save))
+
+    @property
+    def saved(self) -> SavedServer | None:
+        """After ``hand_over``, once the server has ended: what it leaves. The caller's."""
+        return self._running().saved
+
+    def restore(
+        self, saved: SavedServer, restored: Callable[[Session, Any], object] | None = None
+    ) -> None:
+        """When it is started, go on with what another server has left, and its limits.
+
+        It listens there and nowhere else.
+
+        Args:
+            saved: its descriptors are the server's from the start on.
+            restored: told of each client, with what was saved of it, before it is heard.
+
+        Raises:
+            ValueError: limits that contradict each other.
+        """
+        settings = self._settings
+        settings.set_workers(saved.min_workers, saved.max_workers, saved.priority_workers)
+        settings.set_clients(saved.max_clients, saved.max_anonymous_clients)
+        settings.keepalive = saved.keepalive
+        self._restored = saved, restored
+
     def _running(self) -> Engine:
         if self._engine is None:
             raise LocalProtocolError("the server has not been started")
@@ -230,27 +289,47 @@ class Server:
     def _start(self) -> None:
         if self._engine is not None and not self._engine.stopped.done():
             raise LocalProtocolError("the server runs already")
+        restored, self._restored = self._restored, None
         self._listeners = []
         try:
-            for one in self._addresses:
-                self._listeners += listen_at(
-                    one, self._settings.max_queued_clients, mode=self._settings.socket_mode
-                )
+            if restored is None:
+                for one in self._addresses:
+                    self._listeners += self._listen(one)
+            else:
+                self._listeners = self._saved_listeners(restored[0])
             self._engine = Engine(self._programs, self._limits, self._settings, self._listeners)
         except BaseException:
             for listener in self._listeners:
                 listener.close()
             raise
+        if restored is not None:
+            self._engine.restore(*restored)
+
+    def _listen(self, where: Address | socket.socket) -> list[Listener]:
+        backlog = self._settings.max_queued_clients
+        if isinstance(where, socket.socket):
+            return [adopted(where, backlog)]
+        return listen_at(where, backlog, mode=self._settings.socket_mode)
+
+    def _saved_listeners(self, saved: SavedServer) -> list[Listener]:
+        services, saved.services = saved.services, []
+        return [
+            adopted(
+                socket.socket(fileno=one.fd),
+                self._settings.max_queued_clients,
+                unlink=one.unlink_unix,
+            )
+            for service in services
+            for one in service.sockets
+        ]
 
     async def _serve(self, started: threading.Event | None = None) -> None:
         """Serve until everything has ended."""
         self._start()
         if started is not None:
             started.set()
-        await self._stopped()
+        await self.ended()
 
-    async def _stopped(self) -> None:
-        await asyncio.shield(self._running().stopped)
 
     async def _serve_with_signals(self) -> None:
         if threading.current_thread() is not threading.main_thread():

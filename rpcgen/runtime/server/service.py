@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from rpcgen.runtime import limits
+from rpcgen.runtime.server.saved import SavedSocket
 from rpcgen.runtime.transport.stream import SocketStream
 
 if TYPE_CHECKING:
@@ -54,10 +55,20 @@ class Service:
 
     def close(self) -> None:
         """Stop listening."""
+        self._let_go()
+        self.listener.close()
+
+    def release(self) -> SavedSocket:
+        """Leave the socket, and who waits at it, to another process."""
+        self._let_go()
+        unlinks = self.listener.unlinks
+        return SavedSocket(self.listener.detach(), is_client=False, unlink_unix=unlinks)
+
+    def _let_go(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         self.enable(False)
-        self.listener.close()
 
     def _readable(self) -> None:
         for _ in range(_AT_ONCE):

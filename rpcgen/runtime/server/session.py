@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import select
 import threading
+import time
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from libvirt_rpc.libvirt_common.types import VirConnectCloseReason
 from rpcgen.runtime.errors import ConnectionClosed
 from rpcgen.runtime.limits import STREAMS_MAX
 from rpcgen.runtime.message import RemoteError, rpc_error
+from rpcgen.runtime.server.saved import SavedClient, SavedSocket
 from rpcgen.runtime.server.traffic import Traffic, close_fds, close_strays
 from rpcgen.runtime.server_connection import IncomingCall, ServerConnection
 from rpcgen.runtime.state import ConnectionInput, ConnectionState
@@ -43,6 +45,7 @@ class Session:
 
     Attributes:
         id: its number on this server, from 1 on.
+        connected: when it came, in seconds since the epoch.
         data: what handlers remember of this client.
         core: the protocol's side of it; on the loop only.
         traffic: its bytes; on the loop only.
@@ -56,6 +59,7 @@ class Session:
         "_lock",
         "_stream",
         "_timer",
+        "connected",
         "core",
         "data",
         "id",
@@ -64,6 +68,7 @@ class Session:
 
     def __init__(self, number: int, stream: ByteStream, engine: Engine) -> None:
         self.id = number
+        self.connected = int(time.time())
         self.data: dict[str, Any] = {}
         self.core = ServerConnection(
             engine.programs,
@@ -180,9 +185,45 @@ class Session:
             return
         self.core.move(ConnectionInput.DRAIN)
         self._closing = why or self._closing
-        for stream in list(self.core.streams.values()):
-            stream.owner.fail(self._closing)
+        self.break_streams(self._closing)
         self.traffic.drain()
+
+    def suspend(self) -> None:
+        """Have it come to rest, for another process to go on with it."""
+        self.traffic.suspend()
+
+    def break_streams(self, why: ConnectionClosed) -> None:
+        """End streams that would go on."""
+        for stream in list(self.core.streams.values()):
+            stream.owner.fail(why)
+
+    def restore(self, saved: SavedClient) -> None:
+        """Be what another process has saved."""
+        self.connected = saved.connected
+        self.core.authenticated = not saved.auth_pending
+
+    def release(self, auth: int, data: object) -> SavedClient:
+        """Leave a connection at rest to another process: its callbacks are not called.
+
+        Args:
+            auth: how it authenticates (remote_auth_type).
+            data: what goes with it.
+        """
+        self._stop_asking()
+        self.traffic.stop()
+        self.core.close("left to another process")
+        with self._lock:
+            self._callbacks = None
+        return SavedClient(
+            id=self.id,
+            auth=auth,
+            auth_pending=bool(auth) and not self.is_authenticated,
+            readonly=False,
+            max_requests=self._engine.settings.max_client_requests,
+            connected=self.connected,
+            socket=SavedSocket(self._stream.detach(), is_client=True, unlink_unix=False),
+            data=data,
+        )
 
     # For the traffic
 
@@ -211,13 +252,16 @@ class Session:
         """Everything is answered and written."""
         self.lost(self._closing)
 
+    def rested(self) -> None:
+        """Nothing is under way."""
+        self._engine.keep(self)
+
     def lost(self, error: ConnectionClosed) -> None:
         """Close at once."""
         streams = list(self.core.streams.values())
         if not self.core.close(str(error), error.reason):
             return
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_asking()
         with suppress(OSError):
             self._stream.identity  # noqa: B018  (the last chance to ask the system)
         close_strays(self.core)
@@ -258,6 +302,10 @@ class Session:
         if self.core.closed is None and self.core.keepalive is None:
             self.core.start_keepalive(interval, count, self._engine.loop.asyncio.time())
             self._wait_for_silence()
+
+    def _stop_asking(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _wait_for_silence(self) -> None:
         if self.core.keepalive is not None:

@@ -43,6 +43,9 @@ class Owner(Protocol):
     def drained(self) -> None:
         """After ``drain``: everything is answered and written."""
 
+    def rested(self) -> None:
+        """After ``suspend``: nothing is under way. It may drop this object."""
+
     def lost(self, error: ConnectionClosed, /) -> None:
         """The connection cannot go on."""
 
@@ -97,6 +100,7 @@ class Traffic:
         "_crowded",
         "_fd",
         "_is_reading",
+        "_is_suspending",
         "_is_writing",
         "_loop",
         "_max_requests",
@@ -137,6 +141,7 @@ class Traffic:
         self._crowded: list[Callable[[], object]] = []
         self._is_writing = False
         self._is_reading = True
+        self._is_suspending = False
         loop.asyncio.add_reader(self._fd, self._readable)
 
     @property
@@ -164,6 +169,15 @@ class Traffic:
         self._max_requests = 0
         if self._is_reading:
             self._pause()
+        self.touch()
+
+    def suspend(self) -> None:
+        """Read no further than to the end of a packet, and tell the owner when nothing is under way.
+
+        What the client sends from then on waits in the system. While streams are open it is read
+        all the same: they would not end otherwise.
+        """
+        self._is_suspending = True
         self.touch()
 
     def stop(self) -> None:
@@ -196,11 +210,13 @@ class Traffic:
 
     def _readable(self) -> None:
         """Read once, and handle all of it."""
-        if not self._has_room():
+        if not self._has_room() or (self._is_suspending and not self._is_curious()):
             self._pause()
             return
         core = self._core
         space = core.reader.space()
+        if self._is_suspending and not core.streams:
+            space = space[: core.reader.missing]
         fds: Sequence[int] = ()
         try:
             if self._takes_fds:
@@ -224,6 +240,17 @@ class Traffic:
             self.requests + self.fresh.replies + self._waiting.replies < self._max_requests
             and self.fresh.refusals + self._waiting.refusals <= OUTBOX_HIGH
             and not (self._core.streams and self._must_stall())
+        )
+
+    def _is_curious(self) -> bool:
+        """Whether anything that has not come yet is wanted."""
+        core = self._core
+        return not self._is_suspending or bool(core.streams) or core.reader.missing > 0
+
+    def _is_at_rest(self) -> bool:
+        core = self._core
+        return core.reader.is_between_packets and not (
+            self.requests or core.streams or core.outbox or core.closed
         )
 
     def _must_stall(self) -> bool:
@@ -285,10 +312,12 @@ class Traffic:
             self._ignore_writable()
         if self._crowded and core.outbox.size <= OUTBOX_HIGH:
             self._tell_crowded()
-        if not self._is_reading and self._has_room():
+        if not self._is_reading and self._has_room() and self._is_curious():
             self._resume()
         if not (self._max_requests or self.requests or core.outbox):
             self._owner.drained()
+        elif self._is_suspending and self._is_at_rest():
+            self._owner.rested()
 
     def _wait_until_writable(self) -> None:
         if self.fresh:

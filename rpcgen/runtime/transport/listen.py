@@ -34,12 +34,42 @@ class Listener:
         self.address = address
         self._unlink = unlink
 
+    @property
+    def unlinks(self) -> bool:
+        """Whether closing removes a path."""
+        return bool(self._unlink)
+
+    def detach(self) -> int:
+        """Give the descriptor, open, to the caller, and the path with it."""
+        self._unlink = ""
+        return self.socket.detach()
+
     def close(self) -> None:
         """Stop listening, and remove the path that was made for it."""
         self.socket.close()
         if self._unlink:
             with suppress(FileNotFoundError):
                 os.unlink(self._unlink)
+
+
+def adopted(listening: socket.socket, backlog: int, *, unlink: bool = False) -> Listener:
+    """Listen with a socket that others have bound, as the system's service manager does.
+
+    Args:
+        unlink: whether its path is to be removed at the end.
+
+    Raises:
+        ConnectError: it cannot listen.
+    """
+    try:
+        listening.listen(backlog)
+        address = _address_of(listening)
+    except OSError as error:
+        raise ConnectError(
+            f"descriptor {listening.fileno()}: cannot listen: {error.strerror}"
+        ) from error
+    is_path = address.kind == "unix" and not address.path.startswith("@")
+    return Listener(listening, address, address.path if unlink and is_path else "")
 
 
 def listen(address: Address, backlog: int, *, mode: int = 0o700) -> list[Listener]:
@@ -129,5 +159,14 @@ def _bind(family: int, name: tuple[str | int, ...], backlog: int) -> Listener:
     except BaseException:
         listening.close()
         raise
-    host, port, *_ = listening.getsockname()
-    return Listener(listening, Address("tcp", host=host, port=port))
+    return Listener(listening, _address_of(listening))
+
+
+def _address_of(listening: socket.socket) -> Address:
+    """Where a socket is bound."""
+    name = listening.getsockname()
+    if listening.family == socket.AF_UNIX:
+        if isinstance(name, bytes):  # in Linux's abstract space, padded
+            return Address("unix", path="@" + os.fsdecode(name[1:].rstrip(b"\0")))
+        return Address("unix", path=name)
+    return Address("tcp", host=name[0], port=name[1])

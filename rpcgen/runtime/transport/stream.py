@@ -104,6 +104,9 @@ class SocketStream:
         with suppress(OSError):  # the peer may be faster
             self._socket.shutdown(socket.SHUT_RDWR)
 
+    def detach(self) -> int:
+        return self._socket.detach()
+
     def close(self) -> None:
         self._socket.close()
 
