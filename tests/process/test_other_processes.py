@@ -1,179 +1,191 @@
-"""Processes that are ended, known by what they run, and started with a pidfile of their own."""
+"""Other processes: whether they live, which program they run, and that they end."""
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
-from process.kit import DEADLINE, another, has_ended, run
+from process.kit import another, has_ended
 
-from rpcgen.runtime.process import (
-    PidfileBusy,
-    ProcessError,
-    force_cleanup,
-    is_alive,
-    kill_painfully,
-    pidfile,
-    proc,
-    read_pidfile,
-    read_pidfile_if_locked,
-    start_with_pidfile,
-)
+from rpcgen.runtime.process import ProcessError, command_of, is_alive, kill_painfully, proc, runs
 
-DEAF = ("import signal", "before = signal.signal(signal.SIGTERM, signal.SIG_IGN)")
+SIGTERM, SIGKILL = signal.SIGTERM, signal.SIGKILL
 
-SLEEPS = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+
+@pytest.fixture(params=["pidfd", "pid"])
+def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A kernel of today, or one without pidfds."""
+
+    def refuse(pid: int) -> int:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    if request.param == "pid":
+        monkeypatch.setattr(os, "pidfd_open", refuse)
+        monkeypatch.setattr(proc, "INTERVAL", 0.001)
+    return str(request.param)
+
+
+@contextmanager
+def child(source: str = "") -> Iterator[subprocess.Popen[bytes]]:
+    """A Python process that has run some code, and waits."""
+    command = [sys.executable, "-ISc", f"import signal\n{source}\nprint(flush=True); input()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        yield process
+        process.kill()
+
+
+def test_who_lives(kernel: str) -> None:
+    with child() as process:
+        assert is_alive(process.pid)
+        assert is_alive(os.getpid())
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert not is_alive(process.pid)  # a zombie
+        process.wait()
+        assert not is_alive(process.pid)
+    for pid in (0, -1, -process.pid, proc.PID_MAX, proc.PID_MAX + 1):
+        assert not is_alive(pid)
+
+
+def test_a_thread_is_no_process() -> None:
+    leave = threading.Event()
+    thread = threading.Thread(target=leave.wait)
+    thread.start()
+    assert thread.native_id
+    try:
+        assert not is_alive(thread.native_id)
+        assert kill_painfully(thread.native_id) is None
+    finally:
+        leave.set()
+        thread.join()
+
+
+def test_somebody_elses_process_lives(monkeypatch: pytest.MonkeyPatch, kernel: str) -> None:
+    def refuse(pid: int, number: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refuse)
+    assert is_alive(os.getppid())
+
+
+def test_an_error_of_the_kernel_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(pid: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    with pytest.raises(OSError, match="Too many open files"):
+        is_alive(os.getpid())
+
+
+def test_a_command_is_short_enough_for_a_message() -> None:
+    with another() as process:
+        command = command_of(process.pid)
+        assert command
+        assert command.startswith(f"{sys.executable} -c ")
+        assert len(command) == proc.COMMAND_MAX + len("...")
+    assert command_of(process.pid) is None
+    assert command_of(2) in ("kthreadd", None) or command_of(2)
+
+
+def test_a_process_that_is_gone_runs_nothing() -> None:
+    with child() as process:
+        assert runs(process.pid, sys.executable)
+        assert not runs(process.pid, "/no/such/program")
+    with pytest.raises(FileNotFoundError):
+        runs(process.pid, sys.executable)
 
 
 # The end of a process
 
 
-def test_sigterm_is_enough() -> None:
-    with another() as other:
-        assert kill_painfully(other.pid) is signal.SIGTERM
-        assert not is_alive(other.pid)
-    assert kill_painfully(other.pid) is None  # nobody is left
+def test_sigterm_is_enough_for_most(kernel: str) -> None:
+    with child() as process:
+        assert kill_painfully(process.pid) is SIGTERM
+        assert process.wait() == -SIGTERM
+        assert kill_painfully(process.pid) is None
 
 
-def test_who_is_deaf_gets_sigkill(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proc, "TERM_SECONDS", 0.01)
-    with another(*DEAF) as other:
-        assert kill_painfully(other.pid) is signal.SIGKILL
-        assert not is_alive(other.pid)
+def test_sigkill_follows(kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proc, "TERM_SECONDS", 0.05)
+    with child("signal.signal(signal.SIGTERM, signal.SIG_IGN)") as process:
+        assert kill_painfully(process.pid) is SIGKILL
+        assert process.wait() == -SIGKILL
 
 
-def test_who_must_not_be_killed_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proc, "UNFORCED_SECONDS", 0.01)
-    with another(*DEAF) as other:
-        with pytest.raises(ProcessError, match=f"process {other.pid} still lives"):
-            kill_painfully(other.pid, force=False)
-        assert is_alive(other.pid)
+def test_who_must_not_be_killed_may_live_on(kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proc, "UNFORCED_SECONDS", 0.05)
+    with child("signal.signal(signal.SIGTERM, signal.SIG_IGN)") as process:
+        with pytest.raises(ProcessError, match=f"process {process.pid} still lives"):
+            kill_painfully(process.pid, force=False)
+        assert process.poll() is None
 
 
-def test_who_is_not_confirmed_gets_no_signal() -> None:
-    with another() as other:
-        assert kill_painfully(other.pid, confirm=lambda: False) is None
-        assert other.ask("1 + 1") == 2
-        assert kill_painfully(other.pid, confirm=lambda: True) is signal.SIGTERM
+def test_who_is_not_meant_gets_no_signal() -> None:
+    with child() as process:
+        assert kill_painfully(process.pid, confirm=lambda: False) is None
+        assert process.poll() is None
+        assert kill_painfully(process.pid, confirm=lambda: True) is SIGTERM
 
 
-@pytest.mark.parametrize("pid", [-1, 0, 1, proc.PID_MAX + 1])
-def test_nobody_is_ended_by_a_pid_that_means_more(pid: int) -> None:
-    with pytest.raises(ProcessError, match="cannot be ended: expected a pid from 2"):
+@pytest.mark.parametrize("pid", [1, 0, -1, -1234, proc.PID_MAX + 1])
+def test_nobody_ends_a_group_or_the_first(pid: int) -> None:
+    with pytest.raises(ProcessError, match="expected a pid from 2 to"):
         kill_painfully(pid)
 
 
-def test_an_old_kernel_is_asked_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(_: int) -> int:
-        raise OSError(38, "Function not implemented")
-
-    with another() as other, monkeypatch.context() as patched:
-        patched.setattr(os, "pidfd_open", missing)
-        assert is_alive(other.pid)
-        assert kill_painfully(other.pid) is signal.SIGTERM
-        assert not is_alive(other.pid)
+def test_no_descriptor_is_left(kernel: str) -> None:
+    before = os.listdir("/proc/self/fd")
+    assert is_alive(os.getpid())
+    with child() as process:
+        kill_painfully(process.pid)
+    assert has_ended(process.pid, 0)
+    assert os.listdir("/proc/self/fd") == before
 
 
-# Children with a pidfile
+class Target:
+    """A process that ends by one signal, or is gone before it."""
 
+    def __init__(self, ends_by: int | None, gone_at: int | None = None) -> None:
+        self.said: list[tuple[str, float]] = []
+        self._ends_by = ends_by
+        self._gone_at = gone_at
 
-def started(path: Path, **options: object) -> subprocess.Popen[bytes]:
-    return start_with_pidfile(path, SLEEPS, stdin=subprocess.PIPE, **options)  # type: ignore[arg-type]
+    def send(self, number: signal.Signals) -> None:
+        if number == self._gone_at:
+            raise ProcessLookupError
+        self.said.append((number.name, 0))
 
-
-def ended(process: subprocess.Popen[bytes]) -> int:
-    process.communicate(timeout=DEADLINE)
-    return process.returncode
-
-
-def test_a_child_holds_it_before_it_runs_and_until_it_ends(tmp_path: Path) -> None:
-    path = tmp_path / "pid"
-    seen: list[int | None] = []
-    process = started(path, prepare=lambda pid: seen.extend([pid, read_pidfile_if_locked(path)]))
-    assert seen == [process.pid] * 2
-    assert read_pidfile(path) == read_pidfile_if_locked(path) == process.pid
-    with pytest.raises(PidfileBusy, match=f"held by process {process.pid}"), pidfile(path):
-        pass
-    assert ended(process) == 0
-    with pidfile(path):
-        assert read_pidfile(path) == os.getpid()
-
-
-def test_it_outlasts_its_parent(tmp_path: Path) -> None:
-    path = tmp_path / "pid"
-    source = (
-        "import os, sys\n"
-        "from subprocess import DEVNULL\n"
-        "from rpcgen.runtime.process import start_with_pidfile\n"
-        "null = {'stdout': DEVNULL, 'stderr': DEVNULL}\n"
-        "process = start_with_pidfile(sys.argv[1], ['sleep', '60'], **null)\n"
-        "print(process.pid, flush=True)\n"
-        "os._exit(0)\n"
-    )
-    pid = int(run(source, path))
-    assert read_pidfile_if_locked(path) == pid
-    force_cleanup(path)
-    assert has_ended(pid)
-    assert not path.exists()
-
-
-def test_two_children_do_not_hold_it(tmp_path: Path) -> None:
-    first = started(tmp_path / "pid")
-    with pytest.raises(PidfileBusy, match=f"held by process {first.pid}"):
-        started(tmp_path / "pid")
-    assert ended(first) == 0
-
-
-def failing(_: int) -> None:
-    raise RuntimeError("not ready")
+    def wait(self, seconds: float) -> bool:
+        self.said[-1] = (self.said[-1][0], seconds)
+        return self.said[-1][0] == (self._ends_by and signal.Signals(self._ends_by).name)
 
 
 @pytest.mark.parametrize(
-    ("command", "prepare", "error", "message"),
+    ("target", "force", "taken", "said"),
     [
-        (["/no/such/program"], None, FileNotFoundError, "No such file"),
-        (["nul\0"], None, ValueError, "null byte"),
-        (SLEEPS, failing, RuntimeError, "not ready"),
+        (Target(SIGTERM), True, SIGTERM, [("SIGTERM", 10)]),
+        (Target(SIGKILL), True, SIGKILL, [("SIGTERM", 10), ("SIGKILL", 35)]),
+        (Target(SIGTERM), False, SIGTERM, [("SIGTERM", 20)]),
+        (Target(None, gone_at=SIGTERM), True, None, []),
+        (Target(None, gone_at=SIGKILL), True, SIGTERM, [("SIGTERM", 10)]),
     ],
 )
-def test_what_does_not_run_leaves_no_pidfile(
-    tmp_path: Path,
-    command: list[str],
-    prepare: Callable[[int], object] | None,
-    error: type[Exception],
-    message: str,
+def test_the_steps(
+    target: Target, force: bool, taken: int | None, said: list[tuple[str, float]]
 ) -> None:
-    path = tmp_path / "pid"
-    with pytest.raises(error, match=message):
-        start_with_pidfile(path, command, prepare=prepare, stdin=subprocess.PIPE)
-    assert not path.exists()
+    assert proc.end(target, force=force, extra=5) is taken
+    assert target.said == said
 
 
-def test_a_pidfile_that_cannot_be_made_is_told(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="No such file"):
-        started(tmp_path / "none" / "pid")
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(OSError, match="Is a directory"):
-        started(tmp_path / "folder")
-
-
-def test_the_program_gets_the_environment_that_was_meant(tmp_path: Path) -> None:
-    process = start_with_pidfile(
-        tmp_path / "pid",
-        [
-            "/bin/sh",
-            "-c",
-            'echo "$PWD $A ${LC_CTYPE-none}"; trap - PIPE; kill -PIPE $$; echo lives',
-        ],
-        env={"A": "b"},
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-    )
-    output, _ = process.communicate(timeout=DEADLINE)
-    assert output.decode() == f"{tmp_path} b none\n"
-    assert process.returncode == -signal.SIGPIPE  # not ignored, as Python does it for itself
+def test_the_steps_have_an_end() -> None:
+    with pytest.raises(TimeoutError):
+        proc.end(Target(None), force=True)

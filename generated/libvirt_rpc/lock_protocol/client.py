@@ -129,9 +129,7 @@ class VirLockSpaceProtocolClient:
         )
 
     def create_lockspace(self, path: str, *, timeout: float | None = None) -> None:
-        """Create a lockspace, for which no owner is needed.
-
-        VIR_ERR_OPERATION_INVALID when it exists.
+        """Create a lockspace unless it exists, for which no owner is needed.
 
         VIR_LOCK_SPACE_PROTOCOL_PROC_CREATE_LOCKSPACE (8).
         """
@@ -239,7 +237,7 @@ class AsyncVirLockSpaceProtocolClient:
         )
 
     async def create_lockspace(self, path: str, *, timeout: float | None = None) -> None:
-        """Create a lockspace, for which no owner is needed.
+        """Create a lockspace unless it exists, for which no owner is needed.
 
         VIR_LOCK_SPACE_PROTOCOL_PROC_CREATE_LOCKSPACE (8).
         """

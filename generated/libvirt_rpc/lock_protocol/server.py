@@ -86,7 +86,7 @@ class VirLockSpaceProtocolServer:
         raise UnknownProcedure(7)
 
     def create_lockspace(self, call: Call, path: str) -> Awaitable[None] | None:
-        """Create a lockspace, for which no owner is needed.
+        """Create a lockspace unless it exists, for which no owner is needed.
 
         VIR_LOCK_SPACE_PROTOCOL_PROC_CREATE_LOCKSPACE (8).
         """

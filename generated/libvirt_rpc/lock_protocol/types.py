@@ -39,9 +39,7 @@ class VirLockSpaceProtocolProcedure(IntEnum):
     VIR_LOCK_SPACE_PROTOCOL_PROC_ACQUIRE_RESOURCE = 6
     # Give a lease back.
     VIR_LOCK_SPACE_PROTOCOL_PROC_RELEASE_RESOURCE = 7
-    # Create a lockspace, for which no owner is needed.
-    #
-    # VIR_ERR_OPERATION_INVALID when it exists.
+    # Create a lockspace unless it exists, for which no owner is needed.
     VIR_LOCK_SPACE_PROTOCOL_PROC_CREATE_LOCKSPACE = 8
 
 
