@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from server.kit import descriptors, settle
+from server.kit import descriptors, is_listening, settle
 
 from rpcgen.examples.filer.bindings.filer.client import AsyncFilerV1Client, FilerV1Client
 from rpcgen.examples.filer.server import Filer
@@ -68,7 +68,7 @@ def server(root: Path, tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[s
     path = tmp_path / "s"
     address = f"unix://{path}"
     with started("-m", "rpcgen.examples.filer", os.fspath(root), address) as process:
-        settle(path.exists)
+        settle(lambda: is_listening(address))
         yield address, process
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from lockd.actors import DEADLINE, Connected
-from server.kit import settle
+from server.kit import is_listening, settle
 
 from rpcgen.runtime.process import read_pidfile_if_locked
 
@@ -31,7 +31,7 @@ class Daemon:
         self.log = folder / "log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(command, stderr=log, cwd=folder)
-        settle((folder / "s").exists)
+        settle(lambda: is_listening(self.address))
 
     @property
     def program(self) -> str:
@@ -147,7 +147,7 @@ def test_a_program_that_is_gone_is_told_and_the_old_one_goes_on(tmp_path: Path) 
     with log.open("w") as errors:
         process = subprocess.Popen([sys.executable, "-c", code, address, str(state)], stderr=errors)
     try:
-        settle((tmp_path / "s").exists)
+        settle(lambda: is_listening(address))
         with Connected(address) as client:
             assert client.do("register", "one", os.getpid(), 1, 0) is None
             (tmp_path / "f").touch()

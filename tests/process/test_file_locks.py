@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -142,6 +144,35 @@ def test_an_upgrade_needs_everybody_else_gone(path: Path, other: Other) -> None:
         lock.change(shared=False)
 
 
+def test_who_is_interrupted_while_it_waits_leaves_nothing(path: Path, other: Other) -> None:
+    assert other.ask("import signal; before = os.listdir('/proc/self/fd')") is None
+    assert other.ask("old = signal.signal(signal.SIGUSR1, signal.default_int_handler)") is None
+    with file_lock(path):
+        other.tell(f"try: lock_file({str(path)!r})\nexcept KeyboardInterrupt: pass")
+        until(lambda: is_waited_for(path))
+        os.kill(other.pid, signal.SIGUSR1)
+        assert other.answer() is None
+        assert other.ask("os.listdir('/proc/self/fd') == before") is True
+    assert other.ask(locked(path)) is None
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_an_error_of_the_kernel_is_told_as_it_is(
+    path: Path, wait: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    before = os.listdir("/proc/self/fd")
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "lockf", refuse)
+        with pytest.raises(OSError, match="No locks available"):
+            lock_file(path, wait=wait)
+    assert os.listdir("/proc/self/fd") == before
+    with file_lock(path, wait=False):
+        pass
+
+
 # Ranges
 
 
@@ -244,7 +275,7 @@ def refused(path):
         return error.pid == os.getppid()
 path = sys.argv[1]
 with file_lock(path) as lock, open(path + "2", "wb") as file, lock_range(file.fileno()) as part:
-    child(lambda: not lock.is_held() and not part.is_held())
+    child(lambda: not lock.is_held() and not part.is_held() and not lock.is_current())
     child(lambda: (lock.release(), part.release()) and refused(path) and refused(path + "2"))
     assert lock.is_held() and part.is_held()
 """
@@ -255,6 +286,18 @@ def test_a_forked_child_holds_nothing_and_takes_nothing_away(path: Path) -> None
 
 
 # Files
+
+
+def test_a_relative_path_outlasts_a_change_of_folder(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parent)
+    with file_lock(path.name) as lock:
+        monkeypatch.chdir("/")
+        assert lock.is_current()
+        path.unlink()
+        assert not lock.is_current()
+    assert not lock.is_current()
 
 
 def test_only_a_regular_file_is_locked(tmp_path: Path) -> None:

@@ -370,12 +370,18 @@ def test_a_file_that_cannot_be_opened_anew_goes_on(logs: Logs, tmp_path: Path) -
     assert messages(tmp_path / "b/log") == messages(other) == ["said"]
 
 
-def test_a_traceback_and_any_text_are_written(logs: Logs, tmp_path: Path) -> None:
-    logs.configure(outputs=f"1:file:{tmp_path / 'log'}")
+def test_a_traceback_and_any_text_are_written(tmp_path: Path) -> None:
+    source = """
+import logging, sys
+from rpcgen.runtime.process.logs import Logs
+with Logs("x") as logs:
+    logs.configure(outputs=f"1:file:{sys.argv[1]}")
     try:
-        raise KeyError("\udce4\N{EURO SIGN}")
+        raise KeyError("\\udce4\\N{EURO SIGN}")
     except KeyError:
-        RPC.exception("oops \udce4")
+        logging.exception("oops \\udce4")
+"""
+    assert run(source, tmp_path / "log") == ""
     text = (tmp_path / "log").read_bytes().decode()
     assert "oops \\udce4\nTraceback" in text
     assert text.endswith("KeyError: '\\udce4\N{EURO SIGN}'\n")

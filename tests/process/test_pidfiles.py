@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -171,6 +172,16 @@ def test_our_own_reading_does_not_lose_it(path: Path, other: Other) -> None:
         assert answer.startswith(f"PidfileBusy: {path}: held by process {os.getpid()} (")
 
 
+def test_it_is_removed_after_a_change_of_folder(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parent)
+    with pidfile(path.name) as held:
+        monkeypatch.chdir("/")
+        assert held.is_held()
+    assert not path.exists()
+
+
 def test_losing_it_is_noticed(path: Path) -> None:
     with pidfile(path) as held:
         path.read_bytes()
@@ -296,6 +307,27 @@ def test_where_a_user_has_it(
     assert path.parent.stat().st_mode & 0o777 == 0o700
     with pidfile(path):
         pass
+
+
+def test_no_folder_on_the_way_is_anybody_elses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "a/b"))
+    before = os.umask(0)
+    try:
+        pidfile_path("x", privileged=False, folder="c")
+    finally:
+        os.umask(before)
+    for folder in ("a", "a/b", "a/b/c"):
+        assert (tmp_path / folder).stat().st_mode & 0o777 == 0o700
+
+
+def test_a_user_without_a_home_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("XDG_RUNTIME_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "relative")
+    with pytest.raises(ProcessError, match="expected a folder of the user's"):
+        pidfile_path("x", privileged=False)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/x", "a\0b"])
@@ -426,6 +458,18 @@ def test_the_holder_counts_and_not_what_is_written(path: Path, other: Other) -> 
         force_cleanup(path)
         assert bystander.ask("1") == 1
     assert has_ended(other.pid, 0)
+
+
+def test_what_is_written_ends_nobody_if_the_kernel_does_not_tell(path: Path, other: Other) -> None:
+    lock = fcntl.F_WRLCK.to_bytes(2, "little") + bytes(30)  # of the open file description
+    assert other.ask(f"import fcntl; file = open({str(path)!r}, 'w')") is None
+    assert other.ask(f"fcntl.fcntl(file, {fcntl.F_OFD_SETLK}, {lock!r}) and None") is None
+    with another() as bystander:
+        path.write_text(str(bystander.pid))
+        with pytest.raises(PidfileBusy):
+            force_cleanup(path)
+        assert bystander.ask("1") == 1
+    assert path.exists()
 
 
 def test_nobody_ends_itself(path: Path) -> None:

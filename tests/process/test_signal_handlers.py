@@ -121,6 +121,81 @@ with SignalHandlers({USR1: fail, USR2: note}) as handlers:
 """)
 
 
+def test_what_came_before_the_loop_ran_is_not_lost() -> None:
+    script("""
+async def main(handlers):
+    with handlers.attached():
+        while not came:
+            await asyncio.sleep(0)
+with SignalHandlers({USR1: note}) as handlers:
+    os.kill(me, USR1)
+    asyncio.run(main(handlers))
+assert came == [(USR1, None, True)]
+""")
+
+
+@pytest.mark.parametrize("senders", ["False", "True"])
+def test_a_signal_that_another_thread_gets_wakes_the_loop(senders: str) -> None:
+    script(f"""
+leave = threading.Event()
+early = threading.Thread(target=leave.wait)               # was there before, and blocks nothing
+early.start()
+def asleep():                                             # the main thread, in poll
+    with open(f"/proc/self/task/{{me}}/syscall") as file:
+        return file.read().split()[0] in ("7", "73", "271")
+def ring():
+    while not asleep():
+        pass
+    signal.pthread_kill(early.ident, USR1)
+with SignalHandlers({{USR1: note}}, senders={senders}) as handlers:
+    for _ in range(20):
+        thread = threading.Thread(target=ring)
+        thread.start()
+        assert handlers.wait() == 1                       # for ever, if it is lost
+        thread.join()
+leave.set()
+early.join()
+""")
+
+
+def test_a_full_pipe_loses_nothing() -> None:
+    script("""
+with SignalHandlers({USR1: note, USR2: note}) as handlers:
+    for _ in range(100_000):
+        handlers._bell.ring()
+    os.kill(me, USR1)
+    os.kill(me, USR2)
+    assert handlers.wait() == 2
+    assert not select.select([handlers], [], [], 0)[0]
+    assert handlers.wait(0) == 0
+""")
+
+
+def test_the_wakeup_descriptor_of_a_loop_is_left_to_it() -> None:
+    script("""
+ours, theirs = os.pipe2(os.O_NONBLOCK)
+with SignalHandlers({USR1: note}):
+    assert signal.set_wakeup_fd(theirs) != -1
+    with SignalHandlers({USR2: note}) as handlers:
+        os.kill(me, USR2)
+        assert handlers.wait() == 1
+    assert os.read(ours, 10) == bytes([USR2])
+assert signal.set_wakeup_fd(-1) == theirs
+with SignalHandlers({USR1: note}):
+    pass
+assert signal.set_wakeup_fd(-1) == -1
+""")
+
+
+def test_somebody_elses_signal_does_not_end_waiting() -> None:
+    script("""
+signal.signal(HUP, lambda *_: os.kill(me, USR1))
+with SignalHandlers({USR1: note}) as handlers:
+    os.kill(me, HUP)
+    assert handlers.wait() == 1
+""")
+
+
 # Who sent them
 
 
@@ -207,6 +282,43 @@ def mine(*_): pass
 with SignalHandlers({USR1: note}):
     signal.signal(USR1, mine)
 assert signal.getsignal(USR1) is mine
+""")
+
+
+def test_a_handler_that_raises_when_it_is_back_keeps_nothing_else_from_it() -> None:
+    script("""
+def fail(*_):
+    raise KeyboardInterrupt
+numbers = (HUP, USR1, USR2, TERM)
+for number in numbers:
+    signal.signal(number, fail)
+descriptors = os.listdir("/proc/self/fd")
+handlers = SignalHandlers(dict.fromkeys(numbers, note))
+before = signal.signal
+def restore(number, handler):
+    before(number, handler)
+    os.kill(me, number)
+    return before(number, handler)
+signal.signal = restore
+try:
+    handlers.close()
+except KeyboardInterrupt:
+    came.append("interrupted")
+signal.signal = before
+assert came == ["interrupted"]
+assert [signal.getsignal(number) for number in numbers] == [fail] * 4
+assert os.listdir("/proc/self/fd") == descriptors
+""")
+
+
+def test_a_handler_that_somebody_has_kept_does_nothing_afterwards() -> None:
+    script("""
+with SignalHandlers({USR1: note}) as handlers:
+    kept = signal.getsignal(USR1)
+reads, writes = os.pipe2(os.O_NONBLOCK)                   # their numbers are those of the closed ones
+kept(USR1, None)
+assert not select.select([reads], [], [], 0)[0]
+assert handlers.take() is None
 """)
 
 

@@ -140,7 +140,7 @@ def is_listening(address: str) -> bool:
     """Whether somebody does at that address."""
     try:
         plain_socket(address).close()
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, FileNotFoundError):
         return False
     return True
 

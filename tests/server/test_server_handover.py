@@ -280,6 +280,35 @@ def test_nobody_takes_over() -> None:
         assert raw.is_ended()
 
 
+def test_who_stops_does_not_hand_over_any_more(tmp_path: Any) -> None:
+    """One client rests already, one has sent half a packet, one waits for an answer."""
+    busy, path = Busy(), tmp_path / "s"
+    closed: list[int] = []
+    handlers = {"plain": lambda _, value: busy(value)}
+    with serving(offering(**handlers), listen=[f"unix://{path}"]) as first:
+        calm, half, waiting = (connect(first) for _ in range(3))
+        assert calm.is_quiet()
+        half.send(half.packet(PLAIN.number)[:9])
+        settle(lambda: not all(one.core.reader.is_between_packets for one in first.sessions))
+        waiting.send(waiting.packet(PLAIN.number, number(7)))
+        busy.wait(1)
+        for session in first.sessions:
+            session.on_close(lambda: closed.append(1))
+        first.hand_over()
+        settle(lambda: len(first.sessions) == 2)
+        first.stop()
+        for raw in (calm, half):
+            with raw:
+                assert raw.is_ended()
+        busy.let_go()
+        with waiting:
+            assert waiting.read().payload == number(7)
+            assert waiting.is_ended()
+    assert first.saved is None
+    assert not path.exists()
+    assert closed == [1, 1]  # the calm one was on its way to somebody else
+
+
 def test_who_stops_does_not_hand_over() -> None:
     with serving(answering(0)) as first, connect(first) as raw:
         assert raw.is_quiet()

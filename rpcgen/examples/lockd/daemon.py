@@ -15,6 +15,7 @@ from rpcgen.examples.lockd.owner import end_owner
 from rpcgen.examples.lockd.saved import SERVERS, SavedLockd
 from rpcgen.examples.lockd.service import LockService
 from rpcgen.runtime import Server
+from rpcgen.runtime.limits import STOP_TIMEOUT
 from rpcgen.runtime.process import (
     Pidfile,
     ProcessError,
@@ -110,8 +111,9 @@ class _Daemon:
         self._server = server
         self._pidfile = held
         self._state_file = state_file
+        self._is_stopping = False
         self._handlers = {
-            **stop_handlers(lambda _: server.stop(), lambda _: server.stop(0)),
+            **stop_handlers(lambda _: self._stop(STOP_TIMEOUT), lambda _: self._stop(0)),
             signal.SIGUSR1: lambda _: server.hand_over(save=service.save_client),
         }
 
@@ -125,10 +127,14 @@ class _Daemon:
             while (saved := asyncio.run(self._serve(signals))) is not None:
                 # From here on signals wait: for the next program, or for this one to go on.
                 signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
-                if _has_stop(signals):
+                if self._is_stopping or _has_stop(signals):
                     saved.close()
                     return
                 self._execute(saved)
+
+    def _stop(self, timeout: float) -> None:
+        self._is_stopping = True
+        self._server.stop(timeout)
 
     async def _serve(self, signals: SignalHandlers) -> SavedServer | None:
         async with self._server as server:

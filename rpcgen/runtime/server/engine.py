@@ -198,6 +198,14 @@ class Engine:
         if not self.stopped.done():
             self._timer = self.loop.asyncio.call_later(timeout, self._hurry)
 
+    def _take_back(self) -> None:
+        """Hand nothing over after all."""
+        saved, self.saved = self.saved, None
+        if saved is not None:
+            saved.close()
+        for session in list(self.sessions.values()):
+            session.drain(ConnectionClosed("the server is stopping", _CLIENT))
+
     def keep(self, session: Session) -> None:
         """A client has come to rest."""
         assert self.saved is not None  # noqa: S101  (it rests since the server hands over)
@@ -244,6 +252,8 @@ class Engine:
         """
         if self.stopped.done():
             return
+        if self.saved is not None:
+            self._take_back()
         if not self.is_stopping:
             self.is_stopping = True
             for service in self._services:

@@ -2,12 +2,13 @@
 
 The keys and their order are those of virNetServerPreExecRestart and its kin, which write them when
 libvirt's daemons execute themselves anew; keys of others are passed over. Descriptors are numbers
-here, and belong to whoever has the value. Nothing is opened or closed but by ``SavedServer.close``.
+here, and belong to whoever has the value. Only ``SavedServer.close`` does anything with them.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
@@ -150,10 +151,11 @@ class SavedServer:
         ]
 
     def close(self) -> None:
-        """Close all descriptors: nobody takes over. Paths of listeners stay."""
+        """Close all descriptors, and remove the paths of listeners: nobody takes over."""
         for one in self.sockets:
-            with suppress(OSError):
-                os.close(one.fd)
+            with suppress(OSError), socket.socket(fileno=one.fd) as closing:
+                if one.unlink_unix and closing.family == socket.AF_UNIX:
+                    os.unlink(closing.getsockname())
         self.services.clear()
         self.clients.clear()
 

@@ -107,6 +107,7 @@ class Server:
         self._listeners: list[Listener] = []
         self._engine: Engine | None = None
         self._thread: threading.Thread | None = None
+        self._hands_over = False
         self._restored: tuple[SavedServer, Callable[[Session, Any], object] | None] | None = None
 
     # Running
@@ -130,7 +131,7 @@ class Server:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.stop()
+        self._leave()
         await self.ended()
 
     def __enter__(self) -> Self:
@@ -155,7 +156,7 @@ class Server:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.stop()
+        self._leave()
         if self._thread is not None:
             self._thread.join()
 
@@ -230,6 +231,7 @@ class Server:
         Args:
             timeout: seconds after which what is not answered is dropped; None waits for it.
         """
+        self._hands_over = False
         if self._engine is not None:
             self._engine.loop.do(partial(self._engine.stop, timeout))
 
@@ -247,13 +249,14 @@ class Server:
         """End, and leave sockets and clients open in ``saved``; returns before that has happened.
 
         What was received is answered; what comes later waits in the system for whoever takes over.
-        No callback of ``on_close`` is called. From any thread.
+        ``stop`` takes it back until then. No callback of ``on_close`` is called. From any thread.
 
         Args:
             timeout: seconds after which streams and handlers are broken off.
             save: tells what is to be saved of a client, as JSON; on the event loop.
         """
         engine = self._running()
+        self._hands_over = True
         engine.loop.do(partial(engine.hand_over, timeout, save))
 
     @property
@@ -281,6 +284,11 @@ class Server:
         settings.keepalive = saved.keepalive
         self._restored = saved, restored
 
+    def _leave(self) -> None:
+        """Stop, unless it comes to an end by itself."""
+        if not self._hands_over:
+            self.stop()
+
     def _running(self) -> Engine:
         if self._engine is None:
             raise LocalProtocolError("the server has not been started")
@@ -289,6 +297,7 @@ class Server:
     def _start(self) -> None:
         if self._engine is not None and not self._engine.stopped.done():
             raise LocalProtocolError("the server runs already")
+        self._hands_over = False
         restored, self._restored = self._restored, None
         self._listeners = []
         try:
@@ -329,7 +338,6 @@ class Server:
         if started is not None:
             started.set()
         await self.ended()
-
 
     async def _serve_with_signals(self) -> None:
         if threading.current_thread() is not threading.main_thread():
