@@ -1,0 +1,303 @@
+"""A daemon: servers on one event loop, and what a process needs around them.
+
+It puts together what others own: pidfile, signals, logs, configuration, idle timeout, the admin
+program. It forks nothing; ``daemonize`` does that before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from contextlib import AsyncExitStack, ExitStack, suppress
+from typing import TYPE_CHECKING, Final
+
+from rpcgen.runtime.daemon.admin import AdminService, admin_server
+from rpcgen.runtime.daemon.configuration import (
+    Configuration,
+    ConfigurationError,
+    read_configuration,
+)
+from rpcgen.runtime.daemon.idlewatch import IdleWatch
+from rpcgen.runtime.daemon.keys import DAEMON_KEYS, ServerKeys
+from rpcgen.runtime.daemon.reloads import Reloads
+from rpcgen.runtime.errors import ConnectError, PidfileBusy, ProcessError, RpcError
+from rpcgen.runtime.limits import STOP_TIMEOUT
+from rpcgen.runtime.process.daemonize import ExitCode, StartReport
+from rpcgen.runtime.process.logs import DEFAULT_LEVEL, Logs, parse_filters, parse_outputs
+from rpcgen.runtime.process.notify import Notifier
+from rpcgen.runtime.process.pidfiles import pidfile as hold_pidfile
+from rpcgen.runtime.process.signals import STOP, SignalHandlers, stop_handlers
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from rpcgen.runtime.daemon.configuration import Check
+    from rpcgen.runtime.process.idle import Inhibitor
+    from rpcgen.runtime.process.signals import SignalRecord
+    from rpcgen.runtime.server import Server
+
+_logger = logging.getLogger(__name__)
+
+ADMIN: Final = "admin"
+"""The name of the server of the admin program, as libvirt's daemons call it."""
+
+_CODES: Final = (
+    (PidfileBusy, ExitCode.PIDFILE),
+    (ConfigurationError, ExitCode.CONFIG),
+    (ConnectError, ExitCode.NETWORK),
+)
+
+
+def exit_code(error: BaseException) -> int:
+    """The code with which a daemon ends that cannot start because of ``error``: libvirt's."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), ExitCode.INIT)
+
+
+class Daemon:
+    """Servers in a process of their own.
+
+    Args:
+        servers: by name, under which the configuration and ``virt-admin`` know them. None of them
+            runs; the daemon runs them.
+        name: the program's, for the journal.
+        pidfile: held while the daemon runs.
+        configuration: a TOML file with what ``docs/daemon.md`` lists, read at the start and on
+            SIGHUP. What is not in it is as the other arguments and the servers say.
+        keys: of the program's own in that file, dotted, with their checks.
+        configured: told what the file says once that is in force, on the event loop or before it
+            runs. It must not fail.
+        admin: where the admin program listens, as ``unix:///path`` or a socket that is bound; for
+            processes of the daemon's own user.
+        log_level: 1 debug, 2 info, 3 warning, 4 error.
+        log_filters, log_outputs: as ``Logs.configure`` takes them.
+        idle_timeout: seconds without clients after which the daemon ends; 0 for never.
+        signals: what else is to be called on a signal, such as SIGUSR1, on the event loop.
+        loop_factory: makes the event loop, such as ``uvloop.new_event_loop``.
+
+    Attributes:
+        servers: all, with that of the admin program as ``admin``.
+
+    Raises:
+        ValueError: a server is called ``admin`` beside the admin program, a timeout is below 0, or
+            a signal is one of the daemon's own.
+        ConnectError: the address of the admin program is none.
+    """
+
+    def __init__(
+        self,
+        servers: Mapping[str, Server],
+        *,
+        name: str,
+        pidfile: str | None = None,
+        configuration: str | None = None,
+        keys: Mapping[str, Check] | None = None,
+        configured: Callable[[Configuration], object] | None = None,
+        admin: str | socket.socket | None = None,
+        log_level: int = DEFAULT_LEVEL,
+        log_filters: str = "",
+        log_outputs: str = "",
+        idle_timeout: float = 0,
+        signals: Mapping[int, Callable[[SignalRecord], object]] | None = None,
+        loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+    ) -> None:
+        if taken := {signal.SIGHUP, *STOP}.intersection(signals or {}):
+            names = ", ".join(sorted(signal.Signals(one).name for one in taken))
+            raise ValueError(f"signals: the daemon itself handles {names}")
+        self.servers = dict(servers)
+        self.name = name
+        if admin is not None:
+            if ADMIN in self.servers:
+                raise ValueError(f"server {ADMIN!r}: the admin program's own has that name")
+            self.servers[ADMIN] = admin_server(AdminService(self), admin)
+        self._pidfile = pidfile
+        self._path = configuration
+        self._server_keys = [ServerKeys(*one) for one in self.servers.items()]
+        self._keys = {**DAEMON_KEYS, **(keys or {})}
+        for one in self._server_keys:
+            self._keys |= one.checks
+        self._configured = configured
+        self._defaults: dict[str, int | str | float] = {
+            "log_level": log_level,
+            "log_filters": log_filters,
+            "log_outputs": log_outputs,
+            "idle_timeout": idle_timeout,
+        }
+        self._loop_factory = loop_factory
+        self._signals = dict(signals or {})
+        self._logs: Logs | None = None
+        self._notifier = Notifier()
+        self._idle = IdleWatch(self.servers.values(), self.stop)
+        self._idle.set_timeout(idle_timeout)
+        self._reloads = Reloads(self._reload)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = asyncio.Event()
+
+    # Running
+
+    def run(self, report: StartReport | None = None) -> None:
+        """Serve until SIGTERM, SIGINT, SIGQUIT, ``stop`` or the idle timeout; in the main thread, once.
+
+        The first signal has what was accepted answered; a second one does not wait for that.
+
+        Args:
+            report: of ``daemonize``: told when the daemon serves, or with which of libvirt's codes
+                it has failed.
+
+        Raises:
+            PidfileBusy: another instance runs.
+            ConfigurationError: its file is wrong.
+            ConnectError: an address cannot be listened at.
+            ProcessError, OSError: pidfile, logs or signals cannot be had; or it has run before.
+        """
+        if self._stopping.is_set():
+            raise ProcessError("a daemon runs once")
+        report = report or StartReport()
+        try:
+            with ExitStack() as stack:
+                self._run(report, stack)
+        except BaseException as error:
+            report.failed(exit_code(error))
+            raise
+        finally:
+            self._loop = self._logs = None
+
+    def stop(self, timeout: float | None = STOP_TIMEOUT) -> None:
+        """Answer what was accepted, and end; from any thread, and returns before that has happened.
+
+        Args:
+            timeout: seconds after which what is not answered is dropped; None waits for it.
+        """
+        self._do(lambda: self._stop(timeout))
+
+    def reload(self) -> None:
+        """Open log files anew and read the configuration again, as on SIGHUP; from any thread.
+
+        One that is wrong is logged, and the old one stays in force. A reload that is asked for
+        during another one follows it.
+        """
+        self._do(self._reloads.ask)
+
+    def inhibit(self, reason: str) -> Inhibitor:
+        """Have the idle timeout wait until the inhibitor is released; from any thread."""
+        return self._idle.inhibit(reason)
+
+    # For the admin program, on the event loop
+
+    @property
+    def logs(self) -> Logs:
+        """The logs of the running daemon.
+
+        Raises:
+            ProcessError: it does not run.
+        """
+        if self._logs is None:
+            raise ProcessError("the daemon does not run")
+        return self._logs
+
+    def set_idle_timeout(self, timeout: float) -> None:
+        """Change the timeout until the next reload; on the event loop."""
+        self._idle.set_timeout(timeout)
+
+    # Start and stop
+
+    def _run(self, report: StartReport, stack: ExitStack) -> None:
+        handlers = self._signals | stop_handlers(lambda _: self.stop(), lambda _: self.stop(0))
+        handlers[signal.SIGHUP] = self._hang_up
+        signals = stack.enter_context(SignalHandlers(handlers))
+        if self._pidfile is not None:
+            stack.enter_context(hold_pidfile(self._pidfile))
+        self._logs = stack.enter_context(Logs(self.name))
+        self._notifier = stack.enter_context(Notifier.from_environ())
+        self._apply(self._read())
+        runner = stack.enter_context(asyncio.Runner(loop_factory=self._loop_factory))
+        runner.run(self._serve(signals, report))
+
+    async def _serve(self, signals: SignalHandlers, report: StartReport) -> None:
+        async with AsyncExitStack() as stack:
+            stack.enter_context(signals.attached())
+            for server in self.servers.values():
+                await stack.enter_async_context(server)
+            stack.push_async_callback(self._reloads.close)
+            stack.callback(self._idle.close)
+            self._loop = asyncio.get_running_loop()
+            self._idle.start()
+            self._ping()
+            self._notifier.ready()
+            report.ready()
+            await self._stopping.wait()
+
+    def _do(self, action: Callable[[], object]) -> None:
+        loop = self._loop
+        if loop is not None:
+            with suppress(RuntimeError):  # it has just ended
+                loop.call_soon_threadsafe(action)
+
+    def _stop(self, timeout: float | None) -> None:
+        if not self._stopping.is_set():
+            self._notifier.stopping()
+            self._stopping.set()
+        for server in self.servers.values():
+            server.stop(timeout)
+
+    def _ping(self) -> None:
+        """Tell the watchdog, twice in its time, that the loop goes round."""
+        if self._notifier.watchdog and self._loop:
+            self._notifier.ping()
+            self._loop.call_later(self._notifier.watchdog / 2, self._ping)
+
+    # Configuration
+
+    def _hang_up(self, _: SignalRecord) -> None:
+        self._reloads.ask()
+
+    async def _reload(self) -> None:
+        self._notifier.reloading()
+        _logger.info("reloading")
+        for step in (self._reopen, self._configure):
+            try:
+                await step()
+            except (RpcError, OSError) as error:
+                _logger.error("%s", error)
+            except Exception:
+                _logger.exception("a reload failed")
+        self._notifier.ready()
+
+    async def _reopen(self) -> None:
+        self.logs.reopen()
+
+    async def _configure(self) -> None:
+        if self._path is not None:
+            # On a thread: a disk may take its time, and clients are not to wait for it.
+            self._apply(await asyncio.to_thread(self._read))
+
+    def _read(self) -> Configuration:
+        if self._path is None:
+            return Configuration()
+        return read_configuration(self._path, self._keys)
+
+    def _apply(self, file: Configuration) -> None:
+        """Check all, then change all: the one thing that may still fail comes first."""
+        for one in self._server_keys:
+            one.check(file)
+        values = {key: file.get(key, default) for key, default in self._defaults.items()}
+        self._apply_logs(file, values)
+        for one in self._server_keys:
+            one.apply(file)
+        self._idle.set_timeout(values["idle_timeout"])
+        if self._configured is not None:
+            self._configured(file)
+
+    def _apply_logs(self, file: Configuration, values: Mapping[str, Any]) -> None:
+        key = "log_filters"
+        try:
+            parse_filters(values[key])
+            key = "log_outputs"
+            parse_outputs(values[key])
+            self.logs.configure(
+                level=values["log_level"], filters=values["log_filters"], outputs=values[key]
+            )
+        except ProcessError as error:
+            raise file.error(key, str(error)) if key in file else error from None
