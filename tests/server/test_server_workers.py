@@ -164,7 +164,8 @@ def test_a_system_without_threads(
             for _ in range(20):
                 workers.submit(done.release)
             threads.submit(done.release)
-            assert (workers.size <= 1, threads.size) == (True, 0)
+            settle(lambda: workers.size <= 1)  # a trial counts for as long as it lasts
+            assert threads.size == 0
         threads.submit(done.release)
         for _ in range(22):
             assert done.acquire(timeout=DEADLINE)
