@@ -21,12 +21,14 @@ from rpcgen.runtime.daemon.configuration import (
 from rpcgen.runtime.daemon.idlewatch import IdleWatch
 from rpcgen.runtime.daemon.keys import DAEMON_KEYS, ServerKeys
 from rpcgen.runtime.daemon.reloads import Reloads
+from rpcgen.runtime.daemon.succession import Heritage, Left, Succession
 from rpcgen.runtime.errors import ConnectError, PidfileBusy, ProcessError, RpcError
 from rpcgen.runtime.limits import STOP_TIMEOUT
 from rpcgen.runtime.process.daemonize import ExitCode, StartReport
 from rpcgen.runtime.process.logs import DEFAULT_LEVEL, Logs, parse_filters, parse_outputs
 from rpcgen.runtime.process.notify import Notifier
-from rpcgen.runtime.process.pidfiles import pidfile as hold_pidfile
+from rpcgen.runtime.process.pidfiles import Pidfile
+from rpcgen.runtime.process.reexec import HELD, resume_signals
 from rpcgen.runtime.process.signals import STOP, SignalHandlers, stop_handlers
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from rpcgen.runtime.process.idle import Inhibitor
     from rpcgen.runtime.process.signals import SignalRecord
     from rpcgen.runtime.server import Server
+    from rpcgen.runtime.server.saved import SavedServer
 
 _logger = logging.getLogger(__name__)
 
@@ -74,7 +77,10 @@ class Daemon:
         log_level: 1 debug, 2 info, 3 warning, 4 error.
         log_filters, log_outputs: as ``Logs.configure`` takes them.
         idle_timeout: seconds without clients after which the daemon ends; 0 for never.
-        signals: what else is to be called on a signal, such as SIGUSR1, on the event loop.
+        state: a file; on SIGUSR1 the daemon executes its own command anew in its process, and leaves
+            itself there what the new program is to know. Clients stay connected.
+        heritage: what the program adds to that.
+        signals: what else is to be called on a signal, such as SIGUSR2, on the event loop.
         loop_factory: makes the event loop, such as ``uvloop.new_event_loop``.
 
     Attributes:
@@ -100,10 +106,13 @@ class Daemon:
         log_filters: str = "",
         log_outputs: str = "",
         idle_timeout: float = 0,
+        state: str | None = None,
+        heritage: Heritage | None = None,
         signals: Mapping[int, Callable[[SignalRecord], object]] | None = None,
         loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
     ) -> None:
-        if taken := {signal.SIGHUP, *STOP}.intersection(signals or {}):
+        own = {signal.SIGHUP, *STOP} | ({signal.SIGUSR1} if state else set())
+        if taken := own.intersection(signals or {}):
             names = ", ".join(sorted(signal.Signals(one).name for one in taken))
             raise ValueError(f"signals: the daemon itself handles {names}")
         self.servers = dict(servers)
@@ -125,6 +134,10 @@ class Daemon:
             "log_outputs": log_outputs,
             "idle_timeout": idle_timeout,
         }
+        self._succession = None
+        if state is not None:
+            self._succession = Succession(state, heritage or Heritage(), list(self.servers))
+        self._hands_over = False
         self._loop_factory = loop_factory
         self._signals = dict(signals or {})
         self._logs: Logs | None = None
@@ -134,6 +147,9 @@ class Daemon:
         self._reloads = Reloads(self._reload)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
+        self._has_run = False
+        self._held: Pidfile | None = None
+        self._pinging: asyncio.TimerHandle | None = None
 
     # Running
 
@@ -152,8 +168,9 @@ class Daemon:
             ConnectError: an address cannot be listened at.
             ProcessError, OSError: pidfile, logs or signals cannot be had; or it has run before.
         """
-        if self._stopping.is_set():
+        if self._has_run:
             raise ProcessError("a daemon runs once")
+        self._has_run = True
         report = report or StartReport()
         try:
             with ExitStack() as stack:
@@ -206,14 +223,30 @@ class Daemon:
     def _run(self, report: StartReport, stack: ExitStack) -> None:
         handlers = self._signals | stop_handlers(lambda _: self.stop(), lambda _: self.stop(0))
         handlers[signal.SIGHUP] = self._hang_up
+        if self._succession is not None:
+            handlers[signal.SIGUSR1] = self._hand_over
         signals = stack.enter_context(SignalHandlers(handlers))
+        left = self._succession.take() if self._succession is not None else None
         if self._pidfile is not None:
-            stack.enter_context(hold_pidfile(self._pidfile))
+            self._held = _pidfile(self._pidfile, left)
+            stack.callback(self._held.release)
         self._logs = stack.enter_context(Logs(self.name))
         self._notifier = stack.enter_context(Notifier.from_environ())
         self._apply(self._read())
+        if left is not None:
+            self._restore(left.servers)
         runner = stack.enter_context(asyncio.Runner(loop_factory=self._loop_factory))
         runner.run(self._serve(signals, report))
+        while self._hands_over:
+            self._leave(signals)
+            if self._hands_over:  # there is no next program
+                self._hands_over = False
+                self._stopping.clear()
+                self._reloads = Reloads(self._reload)
+                runner.run(self._serve(signals, report))
+        for server in self.servers.values():
+            if server.saved is not None:  # on its way to a program that is not wanted any more
+                server.saved.close()
 
     async def _serve(self, signals: SignalHandlers, report: StartReport) -> None:
         async with AsyncExitStack() as stack:
@@ -225,8 +258,10 @@ class Daemon:
             self._loop = asyncio.get_running_loop()
             self._idle.start()
             self._ping()
+            stack.callback(self._stop_pinging)
             self._notifier.ready()
             report.ready()
+            resume_signals()
             await self._stopping.wait()
 
     def _do(self, action: Callable[[], object]) -> None:
@@ -236,8 +271,9 @@ class Daemon:
                 loop.call_soon_threadsafe(action)
 
     def _stop(self, timeout: float | None) -> None:
-        if not self._stopping.is_set():
+        if self._hands_over or not self._stopping.is_set():
             self._notifier.stopping()
+            self._hands_over = False
             self._stopping.set()
         for server in self.servers.values():
             server.stop(timeout)
@@ -246,7 +282,48 @@ class Daemon:
         """Tell the watchdog, twice in its time, that the loop goes round."""
         if self._notifier.watchdog and self._loop:
             self._notifier.ping()
-            self._loop.call_later(self._notifier.watchdog / 2, self._ping)
+            self._pinging = self._loop.call_later(self._notifier.watchdog / 2, self._ping)
+
+    def _stop_pinging(self) -> None:
+        if self._pinging is not None:
+            self._pinging.cancel()
+
+    # From program to program
+
+    def _hand_over(self, _: SignalRecord) -> None:
+        if self._stopping.is_set() or self._succession is None:
+            return
+        self._notifier.reloading()
+        self._hands_over = True
+        for server in self.servers.values():
+            server.hand_over(save=self._succession.heritage.save_client)
+        self._stopping.set()
+
+    def _leave(self, signals: SignalHandlers) -> None:
+        """Become the same command anew; come back where that fails, or somebody wants the end."""
+        # From here on signals wait: for the next program, or for this one to go on.
+        signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
+        saved = {name: one.saved for name, one in self.servers.items() if one.saved is not None}
+        if self._succession is None or _has_stop(signals):
+            self._hands_over = False
+            self._notifier.stopping()
+            for one in saved.values():
+                one.close()
+            return
+        try:
+            self._succession.leave(Left(saved, None if self._held is None else self._held.fd))
+        except (RpcError, OSError) as error:
+            _logger.error("going on as before: %s", error)
+            self._restore(saved)
+
+    def _restore(self, servers: Mapping[str, SavedServer]) -> None:
+        """Have the servers go on where others of their names have stopped."""
+        for name, saved in servers.items():
+            if name in self.servers and self._succession is not None:
+                self.servers[name].restore(saved, self._succession.heritage.restore_client)
+            else:
+                _logger.warning("server %s is there no more, and its clients are not served", name)
+                saved.close()
 
     # Configuration
 
@@ -301,3 +378,14 @@ class Daemon:
             )
         except ProcessError as error:
             raise file.error(key, str(error)) if key in file else error from None
+
+
+def _pidfile(path: str, left: Left | None) -> Pidfile:
+    if left is not None and left.pidfile is not None:
+        return Pidfile.inherit(path, left.pidfile)
+    return Pidfile.acquire(path)
+
+
+def _has_stop(signals: SignalHandlers) -> bool:
+    """Whether one came after the servers had ended."""
+    return any(record.number in STOP for record in iter(signals.take, None))

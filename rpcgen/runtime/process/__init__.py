@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rpcgen.runtime.process.proc import command_of, is_alive, kill_painfully, runs
     from rpcgen.runtime.process.reexec import (
         execute,
+        is_successor,
         load_state,
         own_command,
         resume_signals,
@@ -58,7 +59,7 @@ else:
         "process.idle": "IdleState IdleTimer Inhibitor",
         "process.logs": "LogFilter LogOutput Logs parse_filters parse_level parse_outputs",
         "process.notify": "Notifier",
-        "process.reexec": "execute load_state own_command resume_signals save_state",
+        "process.reexec": "execute is_successor load_state own_command resume_signals save_state",
         "process.reload": "Reloader",
         "process.signals": "SignalHandlers SignalRecord stop_handlers",
         "process.surroundings": "drop_privileges raise_descriptor_limit run_folder set_umask"
@@ -102,6 +103,7 @@ __all__ = [
     "file_lock",
     "force_cleanup",
     "is_alive",
+    "is_successor",
     "kill_painfully",
     "load_state",
     "lock_file",

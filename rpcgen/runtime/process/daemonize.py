@@ -15,6 +15,7 @@ from contextlib import suppress
 from enum import IntEnum
 
 from rpcgen.runtime.errors import ProcessError
+from rpcgen.runtime.process.reexec import is_successor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ def daemonize(program: str, *, directory: str = "/") -> StartReport:
     until then people see what is wrong. Nothing of this function's caller runs in the parent any
     more: no ``finally``, no ``atexit``.
 
+    In a program that another one has left its process to (``execute``) nothing is done.
+
     Call it before there are threads, which do not survive a fork, and before pidfiles and locks
     are acquired, which do not pass to a child.
 
@@ -126,6 +129,8 @@ def daemonize(program: str, *, directory: str = "/") -> StartReport:
         ProcessError: there are threads.
         OSError: the system is out of processes or descriptors, or ``directory`` is not there.
     """
+    if is_successor():
+        return StartReport()
     if (threads := threading.active_count()) > 1:
         raise ProcessError(f"expected one thread to fork into the background, got {threads}")
     os.stat(directory)

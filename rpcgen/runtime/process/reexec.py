@@ -29,6 +29,9 @@ STATE_MAX: Final = 10_485_760
 MODE: Final = 0o600
 """It says who is connected, and is believed."""
 
+_MARK: Final = "RPCGEN_SUCCESSOR"
+"""The environment variable by which a program knows that it was executed by ``execute``."""
+
 HELD: Final = frozenset(
     {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2}
 )
@@ -99,6 +102,7 @@ def execute(command: Sequence[str], fds: Iterable[int]) -> NoReturn:
         ProcessError: it cannot be executed; then everything is as it was.
     """
     kept = list(fds)
+    os.environ[_MARK] = str(os.getpid())
     before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
     _pass_on(kept, wanted=True)
     try:
@@ -112,6 +116,7 @@ def execute(command: Sequence[str], fds: Iterable[int]) -> NoReturn:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ProcessError(f"{command[0]}: cannot be executed: {reason}") from error
     finally:
+        del os.environ[_MARK]
         _pass_on(kept, wanted=False)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -119,6 +124,11 @@ def execute(command: Sequence[str], fds: Iterable[int]) -> NoReturn:
 def resume_signals() -> None:
     """In a program that may have been executed by ``execute``, once it has handlers."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
+
+
+def is_successor() -> bool:
+    """Whether this program was executed by ``execute``: it must not fork into the background again."""
+    return os.environ.get(_MARK) == str(os.getpid())
 
 
 def own_command() -> list[str]:

@@ -306,6 +306,9 @@ class Server:
                     self._listeners += self._listen(one)
             else:
                 self._listeners = self._saved_listeners(restored[0])
+                for one in self._addresses:
+                    if isinstance(one, socket.socket):
+                        one.close()
             self._engine = Engine(self._programs, self._limits, self._settings, self._listeners)
         except BaseException:
             for listener in self._listeners:
