@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -11,37 +10,30 @@ from pathlib import Path
 
 import pytest
 from lockd.actors import DEADLINE, Connected
+from server.kit import settle
 
 from rpcgen.examples.lockd.command import main
-from rpcgen.runtime.process import pidfile, read_pidfile_if_locked
+from rpcgen.runtime.process import is_alive, pidfile, read_pidfile_if_locked
 
 
 def test_it_serves_until_sigterm(tmp_path: Path) -> None:
-    notify = tmp_path / "space"
-    read, write = os.pipe()
-    address, pid_file = f"unix://{tmp_path}/s", tmp_path / "pid"
-    code = (
-        "import os, sys\n"
-        "from rpcgen.examples.lockd import command\n"
-        "from rpcgen.runtime import Server\n"
-        "begin = Server._start\n"
-        f"Server._start = lambda server: (begin(server), os.write({write}, b'x'))\n"
-        "sys.exit(command.main(sys.argv[1:]))\n"
-    )
-    command = [sys.executable, "-c", code, "--listen", address, "-p", str(pid_file)]
-    with subprocess.Popen(command, pass_fds=[write]) as process:
-        try:
-            assert select.select([read], [], [], DEADLINE)[0]
-            assert read_pidfile_if_locked(pid_file) == process.pid
-            with Connected(address) as client:
-                assert client.do("create_lockspace", str(notify)) is None
-            assert notify.is_dir()
-        finally:
-            process.send_signal(signal.SIGTERM)
-        assert process.wait(DEADLINE) == 0
+    space, pid_file = tmp_path / "space", tmp_path / "pid"
+    address = f"unix://{tmp_path}/s"
+    command = [sys.executable, "-m", "rpcgen.examples.lockd", "--listen", address]
+    command += ["-p", str(pid_file), "--state-file", f"{tmp_path}/state", "-d"]
+    # In the background it serves when the command is over.
+    subprocess.run(command, check=True, timeout=DEADLINE)
+    pid = read_pidfile_if_locked(pid_file)
+    assert pid is not None
+    with Connected(address) as client:
+        assert client.do("create_lockspace", str(space)) is None
+        assert space.is_dir()
+        os.kill(pid, signal.SIGUSR1)  # it does not go into the background once more
+        assert client.do("create_lockspace", str(space)) is None
+        assert read_pidfile_if_locked(pid_file) == pid
+    os.kill(pid, signal.SIGTERM)
+    settle(lambda: not is_alive(pid))
     assert not pid_file.exists()
-    for fd in (read, write):
-        os.close(fd)
 
 
 def test_a_held_pidfile_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,7 +45,7 @@ def test_a_held_pidfile_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize("address", ["nowhere", "unix:///none/at/all"])
 def test_a_wrong_address_is_told(address: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--listen", address]) == 1
+    assert main(["--listen", address]) == 6
     error = capsys.readouterr().err
     assert error.startswith("rpcgen-lockd: ")
     assert "Traceback" not in error

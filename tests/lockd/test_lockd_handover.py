@@ -14,16 +14,17 @@ from rpcgen.examples.lockd.lockspaces import Lockspaces
 from rpcgen.runtime import RemoteError
 
 FIRST = """
-import json, os, sys
+import json, sys
 from rpcgen.examples.lockd.lockspaces import Lockspaces
+from rpcgen.runtime.process import execute
 folder, second = sys.argv[1:]
 spaces = Lockspaces()
 spaces.add(folder + "/space")
 spaces.at(folder + "/space").acquire("alone", 1, 2)
 spaces.at(folder + "/space").acquire("shared", 1, 3)
 spaces.at("").acquire(folder + "/disk", 2, 0)
-spaces.pass_on(True)
-os.execv(sys.executable, [sys.executable, "-c", second, json.dumps(spaces.save().to_json())])
+state = json.dumps(spaces.save().to_json())
+execute([sys.executable, "-c", second, state], spaces.descriptors())
 """
 
 SECOND = """

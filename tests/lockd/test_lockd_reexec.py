@@ -139,9 +139,10 @@ def test_signals_that_come_too_soon_end_nothing(tmp_path: Path, count: int) -> N
 def test_a_program_that_is_gone_is_told_and_the_old_one_goes_on(tmp_path: Path) -> None:
     code = (
         "import sys\n"
-        "from rpcgen.examples.lockd import daemon\n"
-        "daemon.own_command = lambda: ['/no/such/program']\n"
-        "daemon.run([sys.argv[1]], state_file=sys.argv[2])\n"
+        "from rpcgen.examples.lockd.daemon import daemon_of\n"
+        "from rpcgen.runtime.daemon import succession\n"
+        "succession.own_command = lambda: ['/no/such/program']\n"
+        "daemon_of([sys.argv[1]], state_file=sys.argv[2]).run()\n"
     )
     address, state, log = f"unix://{tmp_path}/s", tmp_path / "state", tmp_path / "log"
     with log.open("w") as errors:
@@ -179,5 +180,5 @@ def test_it_does_not_start_from_what_is_no_state(tmp_path: Path) -> None:
         text=True,
         timeout=DEADLINE,
     )
-    assert process.returncode == 1
+    assert process.returncode == 3
     assert process.stderr.startswith(f"rpcgen-lockd: {state}: no JSON: ")

@@ -7,10 +7,11 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
-from rpcgen.examples.lockd import daemon
+from rpcgen.examples.lockd.daemon import daemon_of
 from rpcgen.examples.lockd.owner import end_owner
-from rpcgen.runtime import ConnectError
-from rpcgen.runtime.process import ProcessError
+from rpcgen.runtime import RpcError
+from rpcgen.runtime.daemon import exit_code
+from rpcgen.runtime.process.daemonize import StartReport, daemonize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from rpcgen.examples.lockd.owner import OwnerProcess
 
 _logger = logging.getLogger(__name__)
+
+_INFO, _WARNING = 2, 3
+"""libvirt's levels."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,22 +31,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: of the command line; those of the process if None.
 
     Returns:
-        the exit code: 1 if the pidfile is held or the address cannot be listened at.
+        the exit code, libvirt's: 1 if the pidfile is held, 6 if an address cannot be listened at, 7
+        if the configuration is wrong, 3 if it cannot start for another reason.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
-    level = logging.INFO if options.verbose else logging.WARNING
-    logging.basicConfig(level=level, format=f"{parser.prog}: %(levelname)s: %(message)s")
     try:
-        daemon.run(
+        report = daemonize(parser.prog) if options.daemon else StartReport()
+        daemon = daemon_of(
             options.listen,
-            pid_file=options.pid_file,
+            pidfile=options.pid_file,
             state_file=options.state_file,
+            configuration=options.config,
+            admin=options.admin,
+            log_level=_INFO if options.verbose else _WARNING,
             owner_left=_spare if options.spare_owners else end_owner,
         )
-    except (ConnectError, ProcessError, OSError) as error:
+        with report:
+            daemon.run(report)
+    except (RpcError, OSError) as error:
         sys.stderr.write(f"{parser.prog}: {error}\n")
-        return 1
+        return exit_code(error)
     return 0
 
 
@@ -59,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
         help="where clients connect, as unix:///path; may be given several times",
     )
     parser.add_argument("-p", "--pid-file", metavar="FILE", help="hold this pidfile meanwhile")
+    parser.add_argument("-f", "--config", metavar="FILE", help="what else it is to do, in TOML")
+    parser.add_argument("--admin", metavar="ADDRESS", help="where virt-admin connects")
+    parser.add_argument("-d", "--daemon", action="store_true", help="go into the background")
     parser.add_argument(
         "--state-file", metavar="FILE", help="what is left for the same command at SIGUSR1"
     )

@@ -148,10 +148,9 @@ class Lockspace:
         ]
         return SavedLockspace(self.directory, leases)
 
-    def pass_on(self, wanted: bool) -> None:
-        """Let the descriptors stay open in such a program, or not."""
-        for lease in self._leases.values():
-            os.set_inheritable(lease.file.fd, wanted)
+    def descriptors(self) -> list[int]:
+        """Those of all leases."""
+        return [lease.file.fd for lease in self._leases.values()]
 
     @classmethod
     def restore(cls, saved: SavedLockspace) -> Lockspace:

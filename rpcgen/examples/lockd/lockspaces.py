@@ -52,10 +52,9 @@ class Lockspaces:
         default, *others = (space.save() for space in self._spaces.values())
         return SavedLockspaces(default, others)
 
-    def pass_on(self, wanted: bool) -> None:
-        """Let the descriptors of leases stay open in such a program, or not."""
-        for space in self._spaces.values():
-            space.pass_on(wanted)
+    def descriptors(self) -> list[int]:
+        """Those of all leases: a lock lasts in such a program while they are open."""
+        return [fd for space in self._spaces.values() for fd in space.descriptors()]
 
     @classmethod
     def restore(cls, saved: SavedLockspaces) -> Lockspaces:

@@ -167,21 +167,19 @@ class SavedLockd:
         servers: by name: ``virtlockd`` and ``admin``.
         lockspaces: its lock spaces.
         pid: of the process that wrote it, and that may read it.
-        pidfile: the descriptor of a pidfile that is held; None if none is. virtlockd lets go of
-            its own, and passes this over.
     """
 
     servers: dict[str, SavedServer]
     lockspaces: SavedLockspaces
     pid: int
-    pidfile: int | None = None
 
     def to_json(self) -> Json:
         """Its JSON."""
-        found = {"daemon": servers_to_json(self.servers), **self.lockspaces.to_json()}
-        if self.pidfile is not None:
-            found["pidfile"] = self.pidfile
-        return {**found, "magic": str(self.pid)}
+        return {
+            "daemon": servers_to_json(self.servers),
+            **self.lockspaces.to_json(),
+            "magic": str(self.pid),
+        }
 
     @classmethod
     def from_json(cls, value: Json) -> SavedLockd:
@@ -202,7 +200,6 @@ class SavedLockd:
             servers_from_json(_object(servers, "state.daemon"), SERVERS),
             SavedLockspaces.from_json(state),
             int(magic),
-            _get(state, "pidfile", int, "state") if "pidfile" in state else None,
         )
 
     def dump(self) -> bytes:
