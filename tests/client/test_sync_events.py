@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import select
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,11 +28,13 @@ from peers import (
     result,
     start,
 )
+from server.kit import settle
 from wire_cases import PING, PONG, header_of
 
 from libvirt_rpc.libvirt_common.types import VirConnectCloseReason
 from rpcgen.runtime.client.stream import SyncStream
 from rpcgen.runtime.client.sync import Connection
+from rpcgen.runtime.client.watch import Watch
 from rpcgen.runtime.connecting import connect
 from rpcgen.runtime.errors import ConnectionClosed
 from rpcgen.runtime.limits import Limits
@@ -274,6 +277,21 @@ def test_silence_is_asked_about_and_then_ends_the_connection() -> None:
         assert isinstance(error, ConnectionClosed)
         assert error.reason == VirConnectCloseReason.VIR_CONNECT_CLOSE_REASON_KEEPALIVE
         assert str(error) == "no sign of life from the server for 0.04 seconds"
+
+
+def test_who_watches_is_woken_even_if_it_comes_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What wakes the watch is nothing that the holder of the buck could take away before."""
+    gate, run = threading.Event(), Watch._run
+    monkeypatch.setattr(Watch, "_run", lambda self: gate.wait(DEADLINE) and run(self))
+    with connected() as (stream, peer), connect(stream, keepalive=(0.01, 100)) as connection:
+        waiting = start(connection.call, DOUBLE, 1, None)
+        call = peer.receive_call(DOUBLE)
+        buck = connection._buck
+        settle(lambda: buck._is_polling and not select.select([buck._bell], [], [], 0)[0])
+        gate.set()
+        assert peer.receive().header == header_of(PING)
+        peer.reply(call, 2)
+        assert result(waiting) == 2
 
 
 def test_every_sign_of_life_counts_and_nobody_needs_to_call() -> None:

@@ -311,7 +311,8 @@ class Buck:
         if self._core.closed is None:
             self._core.start_keepalive(interval, count, time.monotonic())
             self.watch_over()
-            os.eventfd_write(self._bell.fileno(), 1)
+            if self._watch is not None:
+                self._watch.ring()
 
     def tend(self) -> float | None:
         """Locked: what the watch does when it wakes; returns seconds after which it has to again."""
@@ -361,7 +362,7 @@ class Buck:
                     holder.open()
             self._ring()
         if self._watch is not None:
-            os.eventfd_write(self._bell.fileno(), 1)
+            self._watch.ring()
         self._on_end(closed)
         self.settle()
 

@@ -21,7 +21,7 @@ class Watch:
 
     Args:
         fd: the connection's socket.
-        bell: an eventfd that wakes the thread, whoever reads it.
+        bell: an eventfd; only that it can always be written is of use here.
     """
 
     def __init__(self, buck: Buck, fd: int, bell: int) -> None:
@@ -30,8 +30,8 @@ class Watch:
         self._watched = _NOTHING
         self._epoll = select.epoll()
         self._epoll.register(fd, select.EPOLLONESHOT)
-        # Its edge, since the holder of the buck is woken by it, too, and reads it.
-        self._epoll.register(bell, select.EPOLLIN | select.EPOLLET)
+        self._bell = bell
+        self._epoll.register(bell, select.EPOLLONESHOT)
         self._thread = Thread(target=self._run, name="rpcgen watch", daemon=True)
         self._thread.start()
 
@@ -45,6 +45,14 @@ class Watch:
     def disarm(self) -> None:
         """Locked: somebody has the buck."""
         self._watch(_NOTHING)
+
+    def ring(self) -> None:
+        """Locked: wake it.
+
+        It does not wait for the bell to be rung: the holder of the buck does, and who reads a bell
+        first silences it for others.
+        """
+        self._epoll.modify(self._bell, select.EPOLLOUT | select.EPOLLONESHOT)
 
     def join(self) -> None:
         """Wait until the thread has ended."""
@@ -64,8 +72,8 @@ class Watch:
                 woken = self._epoll.poll(timeout)
                 timeout = buck.run(lambda woken=woken: self._tend(woken))  # type: ignore[misc]
         finally:
-            self._epoll.close()
             with buck.lock:
+                self._epoll.close()
                 buck.unwatched()
 
     def _tend(self, woken: list[tuple[int, int]]) -> float | None:
