@@ -31,6 +31,9 @@ XML = """
 <os><type>hvm</type></os></domain>
 """
 WITH_CHILDREN, METADATA_ONLY = 1, 2
+SNAPSHOTS_METADATA = 2
+"""A flag of DOMAIN_UNDEFINE_FLAGS (VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA)."""
+
 SPARSE = 1
 MIB = 1 << 20
 LIFECYCLE = 0
@@ -128,6 +131,22 @@ def test_snapshots_have_parents_and_go_with_their_children(libvirtd: Libvirtd, h
         assert caught.value.code is VirErrorNumber.VIR_ERR_INVALID_ARG
         await remote.domain_snapshot_delete(parent, WITH_CHILDREN)
         assert await remote.domain_snapshot_num(domain) == 0
+
+    play(libvirtd, how, script)
+
+
+@both
+def test_only_the_metadata_of_snapshots_goes_with_a_domain(libvirtd: Libvirtd, how: str) -> None:
+    async def script(remote: Any) -> None:
+        domain = await remote.domain_define_xml(XML.format(name=f"kept-{how}"))
+        await remote.domain_snapshot_create_xml(domain, "<domainsnapshot/>")
+        with pytest.raises(RemoteError) as caught:
+            await remote.domain_undefine_flags(domain, 0)
+        assert caught.value.code is VirErrorNumber.VIR_ERR_OPERATION_INVALID
+        assert await remote.domain_snapshot_num(domain) == 1
+        await remote.domain_undefine_flags(domain, SNAPSHOTS_METADATA)
+        with pytest.raises(RemoteError):
+            await remote.domain_lookup_by_name(domain.name)
 
     play(libvirtd, how, script)
 
