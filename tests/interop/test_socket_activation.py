@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +16,9 @@ from uuid import uuid4
 import pytest
 from helpers import require
 from process.kit import DEADLINE, ROOT, has_ended, is_readable
+
+from rpcgen.examples.filer.bindings.filer.client import FilerV1Client
+from rpcgen.runtime import connect as connect_rpc
 
 PARENT = "systemd-socket-activate"
 
@@ -42,6 +46,23 @@ except ProcessError as error:
     sys.exit(6)
 """
 """Serves the names that it is told, and tells its first client what it has."""
+
+FILER = """
+import sys
+from rpcgen.examples.filer.server import Filer
+from rpcgen.runtime import Server
+from rpcgen.runtime.daemon import Daemon
+from rpcgen.runtime.process.activation import activation
+
+folder, state = sys.argv[1:]
+sockets = []
+if found := activation():
+    with found:
+        sockets = found.claim("filer.socket")
+        found.check_complete()
+Daemon({"filer": Server([Filer(folder)], listen=sockets)}, name="filer", state=state).run()
+"""
+"""A daemon of ours."""
 
 CHILD = """
 import os, sys
@@ -153,3 +174,20 @@ def test_a_connection_is_no_listener(folder: Path) -> None:
         while "expected" not in (line := line_of(process)):
             pass
         assert line.startswith("a: expected a stream socket that listens as descriptor 3 (a unit")
+
+
+def test_a_daemon_serves_there_and_so_does_the_program_after_it(folder: Path) -> None:
+    path, state = folder / "s", folder / "state"
+    options = ("--fdname=filer.socket",)
+    with activated(FILER, str(folder), str(state), listen=[str(path)], options=options) as process:
+        with connect_rpc(f"unix://{path}") as connection:
+            filer = FilerV1Client(connection)
+            before = filer.list_folder("")
+            for _ in range(3):
+                process.send_signal(signal.SIGUSR1)
+                assert filer.list_folder("") == before
+            with connect_rpc(f"unix://{path}") as another:
+                assert FilerV1Client(another).list_folder("") == before
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE) == 0
+    assert path.is_socket()  # it is still the parent's
