@@ -19,6 +19,7 @@ import pytest
 from helpers import require
 from interop.daemons import DEADLINE, PATH, Virtlockd, running
 from lockd.actors import Connected, Process
+from lockd.test_lockd_reexec import running as ours_running
 
 from libvirt_rpc.libvirt_common.types import VirErrorNumber
 from rpcgen.examples.lockd.saved import SavedClient, SavedLease, SavedLockd
@@ -143,11 +144,25 @@ FORMS = [bytes, rewritten, without_names, single_server]
 
 @pytest.mark.parametrize("form", FORMS)
 def test_leases_outlast_a_restart(peer: Restarting, form: Callable[[bytes], bytes]) -> None:
-    space, disk = str(peer.folder / "space"), peer.folder / "disk"
+    def restart(guest: int) -> None:
+        check_saved(SavedLockd.load(peer.restart(form)), peer, guest)
+
+    hold_over_a_restart(peer.address, peer.folder, restart)
+
+
+def test_leases_outlast_a_restart_of_ours_in_the_same_way(tmp_path: Path) -> None:
+    with ours_running(tmp_path) as daemon:
+        hold_over_a_restart(daemon.address, tmp_path, lambda _: daemon.restart())
+        assert daemon.stop() == 0
+
+
+def hold_over_a_restart(address: str, folder: Path, restart: Callable[[int], object]) -> None:
+    """One script for both: leases before and after a restart, which is told the pid of an owner."""
+    space, disk = str(folder / "space"), folder / "disk"
     disk.touch()
     with ExitStack() as stack:
-        one, two = (stack.enter_context(Connected(peer.address)) for _ in range(2))
-        guest = Process(peer.address)
+        one, two = (stack.enter_context(Connected(address)) for _ in range(2))
+        guest = Process(address)
         stack.callback(guest.close)
         act(one, "register", "one", 1, 1)
         act(two, "register", "two", 2, 2)
@@ -159,9 +174,8 @@ def test_leases_outlast_a_restart(peer: Restarting, form: Callable[[bytes], byte
         act(two, "acquire_resource", "", str(disk))
         act(guest, "acquire_resource", space, "own", AUTOCREATE)
 
-        state = peer.restart(form)
+        restart(guest.pid)
 
-        check_saved(SavedLockd.load(state), peer, guest.pid)
         for name in ("alone", "shared", "own"):
             refused(two, "acquire_resource", space, name, 0)
         refused(one, "acquire_resource", "", str(disk))
