@@ -102,7 +102,7 @@ def test_clients_and_those_who_wait_go_on(tmp_path: Any) -> None:
 
 
 def test_limits_and_numbers_are_kept() -> None:
-    with serving(answering(0), max_clients=77) as first:
+    with serving(answering(0), max_clients=77, keepalive=(0.5, 7)) as first:
         first.set_workers(1, 3, 2)
         with connect(first) as gone:
             assert gone.is_quiet()
@@ -111,6 +111,7 @@ def test_limits_and_numbers_are_kept() -> None:
         settings = second.settings
         assert (settings.min_workers, settings.max_workers, settings.priority_workers) == (1, 3, 2)
         assert settings.max_clients == 77
+        assert settings.keepalive == (1, 7)
         with connect(second) as raw:
             assert raw.is_quiet()
             assert [session.id for session in second.sessions] == [2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from functools import partial
+from math import ceil
 from typing import TYPE_CHECKING
 
 from libvirt_rpc.libvirt_common.types import VirConnectCloseReason
@@ -231,7 +232,8 @@ class Engine:
             priority_workers=settings.priority_workers,
             max_clients=settings.max_clients,
             max_anonymous_clients=settings.max_anonymous_clients,
-            keepalive=(int(interval), count),
+            # In whole seconds; rounded down, less than one would never ask.
+            keepalive=(ceil(interval), count),
             next_client_id=self._next_id,
             services=services,
         )
