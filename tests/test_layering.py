@@ -43,7 +43,7 @@ RUNTIME = [
     {"rpcgen.runtime.client_connection", "rpcgen.runtime.server_connection"},
     {"rpcgen.runtime.interfaces"},
     {"rpcgen.runtime.stubs"},
-    {"rpcgen.runtime.files", "rpcgen.runtime.transport"},
+    {"rpcgen.runtime.files", "rpcgen.runtime.transport", "rpcgen.runtime.tls"},
     {"rpcgen.runtime.client", "rpcgen.runtime.server"},
     {"rpcgen.runtime.connecting"},
     {"libvirt_rpc.admin_protocol"},

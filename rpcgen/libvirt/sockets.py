@@ -6,9 +6,11 @@ Paths and ports of libvirt's own daemons. Nothing is connected here, and no daem
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from rpcgen.libvirt.ssh import ssh_argv
 from rpcgen.libvirt.uri import LibvirtUri, Transport, UriError
 
 TCP_PORT: Final = 16509
@@ -17,7 +19,7 @@ TCP_PORT: Final = 16509
 SYSTEM_FOLDER: Final = "/var/run/libvirt"
 """Where the daemons that serve the whole machine have their sockets."""
 
-CARRIED: Final = (Transport.UNIX, Transport.TCP)
+CARRIED: Final = (Transport.UNIX, Transport.TCP, Transport.EXT, Transport.SSH)
 """The transports that a session can use."""
 
 
@@ -42,8 +44,10 @@ def address(
         UriError: the transport is not one of ``CARRIED``, or needs what the URI does not say.
     """
     if uri.transport not in CARRIED:
-        names = " and ".join(one.value for one in CARRIED)
+        names = ", ".join(one.value for one in CARRIED)
         raise UriError("transport", f"only {names} are carried, not {uri.transport.value}")
+    if uri.transport is Transport.EXT:
+        return f"command:{shlex.quote(uri.parameters['command'])}"
     if uri.transport is Transport.TCP:
         host = uri.host or "localhost"
         return f"tcp://{f'[{host}]' if ':' in host else host}:{uri.port or TCP_PORT}"
@@ -51,6 +55,8 @@ def address(
     folder = user_folder(environ) if user else SYSTEM_FOLDER
     suffix = "-ro" if readonly and not user else ""
     path = uri.parameters.get("socket") or _default_socket(uri, folder, suffix, exists)
+    if uri.transport is Transport.SSH:
+        return f"command:{shlex.join(ssh_argv(uri, path, readonly=readonly))}"
     return f"unix://{path if path.startswith('@') else os.path.abspath(path)}"
 
 
@@ -77,6 +83,8 @@ def _default_socket(
     legacy = f"{folder}/libvirt-sock{suffix}"
     direct = f"{folder}/virt{uri.driver}d-sock{suffix}"
     has_daemon = uri.driver not in ("", "remote")
+    if uri.transport is Transport.SSH and mode == "auto":
+        return legacy  # what is there cannot be seen from here
     if mode == "direct" and not has_daemon:
         raise UriError("parameter mode", "direct needs a driver, whose daemon is then called")
     if mode == "direct" or (mode == "auto" and has_daemon and exists(direct)):

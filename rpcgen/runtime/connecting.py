@@ -31,8 +31,9 @@ def connect(
     """Connect to a server, for threads.
 
     Args:
-        address: ``unix:///path``, ``unix://@name``, ``tcp://host:port``, or a byte stream that is
-            connected already and becomes the connection's.
+        address: ``unix:///path``, ``unix://@name``, ``tcp://host:port``, ``command:`` and the words
+            of a program whose input and output are the connection, quoted as a shell has them; or
+            a byte stream that is connected already and becomes the connection's.
         timeout: seconds for connecting; None waits for the system.
         limits: what is accepted and sent, where the default does not do.
         keepalive: seconds of silence before the server is asked for a sign of life, and how many

@@ -140,6 +140,13 @@ class AuthError(RpcError):
     """The server demands an authentication that this side cannot give, or refuses it."""
 
 
+class TlsError(TransportError):
+    """TLS cannot protect a connection: credentials that do not do, or a peer that is not who it says.
+
+    The message names the file, or what was wrong with the peer.
+    """
+
+
 class ProcessError(RpcError):
     """What a process wants of its system, a lock, a pidfile or a signal, cannot be had.
 

@@ -195,10 +195,15 @@ def test_without_a_runtime_folder_the_cache_stands_in(environ: dict[str, str], f
     assert address(parse(""), environ=environ, uid=7) == f"unix://{folder}/libvirt/libvirt-sock"
 
 
-@pytest.mark.parametrize("transport", ["tls", "ssh", "libssh", "libssh2", "ext"])
+def test_a_command_is_one_program_whatever_its_name() -> None:
+    uri = parse("qemu+ext:///system?command=/opt/my%20tunnel")
+    assert address(uri) == "command:'/opt/my tunnel'"
+
+
+@pytest.mark.parametrize("transport", ["tls", "libssh", "libssh2"])
 def test_what_is_not_carried_is_said(transport: str) -> None:
     uri = parse(f"qemu+{transport}://host/system?command=x")
-    with pytest.raises(UriError, match=f"only unix and tcp are carried, not {transport}"):
+    with pytest.raises(UriError, match=f"only unix, tcp, ext, ssh are carried, not {transport}"):
         address(uri)
 
 

@@ -40,6 +40,11 @@ def test_an_address_is_read_and_written(
         ("unix:///" + "x" * 107, "a path of 108 bytes is no socket's, 107 fit"),
         ("unix:///a\0b", "is no socket's"),
         ("unix:///\ud800", "a path that no file can have"),
+        ("command:", "expected a program"),
+        ("command:''", "expected a program"),
+        ("command:nc '", "no words as a shell quotes them"),
+        ("command:nc a\0b", "words that no program can be given"),
+        ("command:nc \ud800", "words that no program can be given"),
         ("tcp://host", "expected a port from 0 to 65535"),
         ("tcp://host:65536", "expected a port from 0 to 65535"),
         ("tcp://host:-1", "expected a port from 0 to 65535"),
@@ -67,3 +72,10 @@ def test_an_abstract_name_is_padded_as_libvirt_pads_it() -> None:
     name = unix_name("@name")
     assert isinstance(name, bytes)
     assert name == b"\0name" + bytes(UNIX_PATH_MAX + 1 - 5)
+
+
+def test_a_command_is_read_and_written_in_words() -> None:
+    one = parse("command:nc -U '/run/my socket'")
+    assert one.kind == "command"
+    assert one.argv == ("nc", "-U", "/run/my socket")
+    assert str(one) == "command:nc -U '/run/my socket'"

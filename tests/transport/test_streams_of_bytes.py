@@ -12,20 +12,21 @@ from pathlib import Path
 import pytest
 
 from rpcgen.runtime.errors import ConnectError, ConnectionClosed
+from rpcgen.runtime.interfaces import ByteStream
 from rpcgen.runtime.transport.address import parse
 from rpcgen.runtime.transport.dial import dial, dial_async, pair
 from rpcgen.runtime.transport.listen import Listener, listen
 from rpcgen.runtime.transport.stream import SocketStream
 
 
-def received(stream: SocketStream) -> bytes | None:
+def received(stream: ByteStream) -> bytes | None:
     """What one read brings."""
     space = bytearray(100)
     count = stream.receive(memoryview(space))
     return None if count is None else bytes(space[:count])
 
 
-def received_with_fds(stream: SocketStream) -> tuple[bytes | None, list[int]]:
+def received_with_fds(stream: ByteStream) -> tuple[bytes | None, list[int]]:
     space = bytearray(100)
     count, fds = stream.receive_with_fds(memoryview(space))
     return None if count is None else bytes(space[:count]), fds
@@ -36,7 +37,7 @@ def accepted(listener: Listener) -> SocketStream:
     return SocketStream(listener.socket.accept()[0])
 
 
-def exchange(one: SocketStream, two: SocketStream) -> None:
+def exchange(one: ByteStream, two: ByteStream) -> None:
     """A byte each way, as libvirt's tests of its sockets do it."""
     for origin, target in ((one, two), (two, one)):
         assert origin.send([b"x"]) == 1
@@ -54,7 +55,7 @@ def test_both_ends_of_a_connection_exchange_bytes(text: str, how: str, tmp_path:
         one = dial(listener.address, timeout=20)
     else:
 
-        async def connect() -> SocketStream:
+        async def connect() -> ByteStream:
             return await dial_async(listener.address, asyncio.get_running_loop())
 
         one = asyncio.run(connect())

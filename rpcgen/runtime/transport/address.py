@@ -1,12 +1,13 @@
 """Where to connect or listen, as text.
 
 ``unix:///run/x.sock``, ``unix://@name`` in Linux's abstract space, ``tcp://host:port``,
-``tcp://[::1]:0``. Nothing here opens a socket.
+``tcp://[::1]:0``, ``command:program argument``. Nothing here opens a socket or starts a program.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 
 from rpcgen.runtime.errors import ConnectError
@@ -25,20 +26,32 @@ class Address:
     """A place to connect to or to listen at.
 
     Attributes:
-        kind: ``unix`` or ``tcp``.
+        kind: ``unix``, ``tcp`` or ``command``.
         path: of a UNIX socket; abstract names begin with ``@``.
         host, port: of TCP; an empty host is every address of the machine, for listeners.
+        argv: of a command: the program and its arguments.
     """
 
-    __slots__ = ("host", "kind", "path", "port")
+    __slots__ = ("argv", "host", "kind", "path", "port")
 
-    def __init__(self, kind: str, *, path: str = "", host: str = "", port: int = 0) -> None:
+    def __init__(
+        self,
+        kind: str,
+        *,
+        path: str = "",
+        host: str = "",
+        port: int = 0,
+        argv: tuple[str, ...] = (),
+    ) -> None:
         self.kind = kind
         self.path = path
         self.host = host
         self.port = port
+        self.argv = argv
 
     def __str__(self) -> str:
+        if self.kind == "command":
+            return f"command:{shlex.join(self.argv)}"
         if self.kind == "unix":
             return f"unix://{self.path}"
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -51,6 +64,8 @@ def parse(text: str) -> Address:
     Raises:
         ConnectError: it is none that can be carried; the message says what is wrong.
     """
+    if text.startswith("command:"):
+        return _command(text, text.removeprefix("command:"))
     kind, separator, rest = text.partition("://")
     if not separator:
         raise ConnectError(f"{text!r}: expected unix:///path or tcp://host:port")
@@ -58,7 +73,9 @@ def parse(text: str) -> Address:
         return _unix(text, rest)
     if kind == "tcp":
         return _tcp(text, rest)
-    raise ConnectError(f"{text!r}: no transport is called {kind!r}: there are unix and tcp")
+    raise ConnectError(
+        f"{text!r}: no transport is called {kind!r}: there are unix, tcp and command"
+    )
 
 
 def unix_name(path: str) -> str | bytes:
@@ -70,6 +87,22 @@ def unix_name(path: str) -> str | bytes:
     if not path.startswith("@"):
         return path
     return (b"\0" + os.fsencode(path[1:])).ljust(UNIX_PATH_MAX + 1, b"\0")
+
+
+def _command(text: str, words: str) -> Address:
+    try:
+        argv = tuple(shlex.split(words))
+    except ValueError as error:
+        raise ConnectError(f"{text!r}: no words as a shell quotes them: {error}") from error
+    if not argv or not argv[0]:
+        raise ConnectError(f"{text!r}: expected a program behind command:")
+    try:
+        is_whole = all(b"\0" not in os.fsencode(word) for word in argv)
+    except UnicodeEncodeError:
+        is_whole = False
+    if not is_whole:
+        raise ConnectError(f"{text!r}: words that no program can be given")
+    return Address("command", argv=argv)
 
 
 def _unix(text: str, path: str) -> Address:

@@ -1,4 +1,7 @@
-"""Opening connections, for threads and for asyncio, and pairs that need no address."""
+"""Opening connections, for threads and for asyncio, and pairs that need no address.
+
+A command is a connection as soon as it runs: whether it reaches anybody shows when it is used.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import time
 
 from rpcgen.runtime.errors import ConnectError
 from rpcgen.runtime.transport import address as addresses
+from rpcgen.runtime.transport.command import spawn
 from rpcgen.runtime.transport.stream import SocketStream
 
 TYPE_CHECKING = False
@@ -15,18 +19,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
+    from rpcgen.runtime.interfaces import ByteStream
     from rpcgen.runtime.transport.address import Address, Candidate
 
 
-def dial(address: Address, timeout: float | None = None) -> SocketStream:
+def dial(address: Address, timeout: float | None = None) -> ByteStream:
     """Connect, and wait until that has happened.
 
     Args:
         timeout: seconds, for all addresses of the host together; None waits for the system.
 
     Raises:
-        ConnectError: nobody answers there.
+        ConnectError: nobody answers there, or the program cannot be run.
     """
+    if address.kind == "command":
+        return spawn(address.argv)
     deadline = None if timeout is None else time.monotonic() + timeout
     problem: OSError | None = None
     try:
@@ -48,8 +55,10 @@ def dial(address: Address, timeout: float | None = None) -> SocketStream:
     raise _refused(address, problem) from problem
 
 
-async def dial_async(address: Address, loop: asyncio.AbstractEventLoop) -> SocketStream:
+async def dial_async(address: Address, loop: asyncio.AbstractEventLoop) -> ByteStream:
     """``dial`` without blocking the loop; to be limited in time by the caller."""
+    if address.kind == "command":
+        return spawn(address.argv)
     problem: OSError | None = None
     try:
         candidates: Iterable[Candidate] = (

@@ -83,6 +83,8 @@ def listen(address: Address, backlog: int, *, mode: int = 0o700) -> list[Listene
     Raises:
         ConnectError: the address is taken, or cannot be used.
     """
+    if address.kind == "command":
+        raise ConnectError(f"{address}: a program cannot be listened at")
     try:
         if address.kind == "unix":
             return [_listen_unix(address, backlog, mode)]

@@ -1,0 +1,154 @@
+"""SSH: what is run, beside what virsh runs, and a session through a real sshd on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+import pytest
+from helpers import require
+from interop.daemons import DEADLINE, Libvirtd, virsh
+
+from rpcgen import libvirt
+from rpcgen.libvirt.sockets import address
+from rpcgen.libvirt.uri import UriError, parse
+from rpcgen.runtime import ConnectionClosed
+
+URIS = [
+    "test+ssh://host/default?proxy=netcat",
+    "test+ssh://fred@host:2222/default?no_tty=1&keyfile=/k%20y&socket=/s&proxy=netcat",
+    "test+ssh://host/default?no_verify=1&no_tty=0&proxy=netcat",
+    "qemu+ssh://host/system?x=1",
+    "qemu+ssh://host/system?proxy=native",
+    "qemu+ssh://host/system?proxy=native&no_sanity=1&foo=a%27b",
+    "qemu+ssh://host/system?netcat=/opt/my%20nc",
+    "qemu+ssh://host/system?netcat=/opt/m'nc",
+    "qemu+ssh://host/system?netcat=/opt/m%22nc",
+    "qemu+ssh://host/system?proxy=auto&netcat=nc2",
+    "qemu+ssh://host/system?proxy=native&socket=/s",
+    "qemu+ssh://[::1]:22/system",
+    "remote+ssh:///?proxy=native",
+    "test+ssh://host/a%20b;c?proxy=native",
+]
+
+_RECORDER = """#!{python}
+import json, sys
+open({path!r}, "w").write(json.dumps(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["--readonly"]], ids=["", "readonly"])
+@pytest.mark.parametrize("uri", URIS)
+def test_ssh_is_run_word_for_word_as_virsh_runs_it(
+    uri: str, options: list[str], tmp_path: Path
+) -> None:
+    record, recorder = tmp_path / "record", tmp_path / "recorder"
+    recorder.write_text(_RECORDER.format(python=sys.executable, path=str(record)))
+    recorder.chmod(0o700)
+    with_recorder = f"{uri}{'&' if '?' in uri else '?'}command={quote(str(recorder))}"
+    virsh(with_recorder, *options, "list")
+    ours = address(parse(with_recorder), readonly=bool(options), uid=0)
+    program, *words = shlex.split(ours.removeprefix("command:"))
+    assert program == str(recorder)
+    assert words == json.loads(record.read_text())
+
+
+def test_a_netcat_for_the_native_proxy_is_refused() -> None:
+    with pytest.raises(UriError, match="parameter netcat"):
+        address(parse("qemu+ssh://host/system?proxy=native&netcat=nc"))
+
+
+def test_a_socket_with_a_space_reaches_the_far_side_whole() -> None:
+    # libvirt does not quote it: there the script is given two words.
+    uri = parse("qemu+ssh://host/system?proxy=netcat&netcat=echo&socket=/a%20'b")
+    script = shlex.split(address(uri).removeprefix("command:"))[-1]
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "-U /a 'b"
+
+
+class Sshd(NamedTuple):
+    """A server that lets this user in with a key.
+
+    Attributes:
+        uri: a session's, but for its path and further parameters.
+    """
+
+    uri: str
+    known_hosts: Path
+    parameters: str
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[Sshd]:
+    """A real one, with keys of its own."""
+    program = shutil.which("sshd", path="/usr/sbin:/usr/bin")
+    require(program and shutil.which("nc"), "not installed: sshd, nc")
+    assert program
+    for name in ("hostkey", "id"):
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True
+        )
+    shutil.copy(tmp_path / "id.pub", tmp_path / "authorized_keys")
+    os.makedirs("/run/sshd", exist_ok=True)  # a folder that sshd insists on
+    port = _free_port()
+    (tmp_path / "config").write_text(f"""
+Port {port}
+ListenAddress 127.0.0.1
+HostKey {tmp_path}/hostkey
+PidFile none
+AuthorizedKeysFile {tmp_path}/authorized_keys
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin prohibit-password
+""")
+    known = tmp_path / "known_hosts"
+    known.write_text(f"[127.0.0.1]:{port} {(tmp_path / 'hostkey.pub').read_text()}")
+    wrapper = tmp_path / "ssh"
+    wrapper.write_text(
+        "#!/bin/sh\nexec ssh -F none -o LogLevel=ERROR -o GlobalKnownHostsFile=/dev/null"
+        f' -o UserKnownHostsFile={known} "$@"\n'
+    )
+    wrapper.chmod(0o700)
+    running = subprocess.Popen(
+        [program, "-D", "-e", "-f", tmp_path / "config"], stderr=subprocess.PIPE, text=True
+    )
+    assert running.stderr
+    for line in running.stderr:
+        if "Server listening" in line:
+            break
+    parameters = f"command={wrapper}&keyfile={tmp_path}/id&no_tty=1&proxy=netcat"
+    try:
+        yield Sshd(f"test+ssh://root@127.0.0.1:{port}", known, parameters)
+    finally:
+        running.terminate()
+        running.communicate(timeout=DEADLINE)
+
+
+def test_a_session_through_sshd(libvirtd: Libvirtd, sshd: Sshd) -> None:
+    uri = f"{sshd.uri}/default?{sshd.parameters}&socket={libvirtd.socket}"
+    with libvirt.open(uri, timeout=DEADLINE) as session:
+        assert session.remote.domain_lookup_by_name("test").name == "test"
+
+
+def test_an_unknown_host_is_refused_in_the_words_of_ssh(sshd: Sshd) -> None:
+    sshd.known_hosts.write_text("")
+    with pytest.raises(ConnectionClosed, match="Host key verification failed"):
+        libvirt.open(f"{sshd.uri}/default?{sshd.parameters}&socket=/s", timeout=DEADLINE)
