@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -19,9 +20,10 @@ from helpers import require
 from interop.daemons import DEADLINE, Libvirtd, virsh
 
 from rpcgen import libvirt
+from rpcgen.examples.hypervisor.hypervisor import Hypervisor
 from rpcgen.libvirt.sockets import address
 from rpcgen.libvirt.uri import UriError, parse
-from rpcgen.runtime import ConnectionClosed
+from rpcgen.runtime import ConnectionClosed, Server
 
 URIS = [
     "test+ssh://host/default?proxy=netcat",
@@ -112,6 +114,7 @@ Port {port}
 ListenAddress 127.0.0.1
 HostKey {tmp_path}/hostkey
 PidFile none
+SetEnv PATH={tmp_path}/bin:/usr/bin:/bin XDG_CONFIG_HOME={tmp_path}
 AuthorizedKeysFile {tmp_path}/authorized_keys
 StrictModes no
 UsePAM no
@@ -146,6 +149,28 @@ def test_a_session_through_sshd(libvirtd: Libvirtd, sshd: Sshd) -> None:
     uri = f"{sshd.uri}/default?{sshd.parameters}&socket={libvirtd.socket}"
     with libvirt.open(uri, timeout=DEADLINE) as session:
         assert session.remote.domain_lookup_by_name("test").name == "test"
+
+
+@pytest.mark.parametrize("proxy", ["netcat", "native", "auto"])
+def test_virsh_through_sshd_to_our_server(proxy: str, sshd: Sshd, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "rpcgen").mkdir()
+    helper = tmp_path / "bin/virt-ssh-helper"
+    helper.write_text(f"""#!/bin/sh
+touch {tmp_path}/called
+PYTHONPATH={":".join(sys.path)} exec {sys.executable} -m rpcgen.libvirt.sshhelper "$@"
+""")
+    helper.chmod(0o700)
+    with (
+        TemporaryDirectory(prefix="rpc") as folder,
+        Server([Hypervisor()], listen=[f"unix://{folder}/s"]),
+    ):
+        (tmp_path / "rpcgen/ssh-helper.toml").write_text(f'socket = "{folder}/s"\n')
+        place = f"&socket={folder}/s" if proxy == "netcat" else ""
+        parameters = sshd.parameters.replace("proxy=netcat", f"proxy={proxy}")
+        done = virsh(f"{sshd.uri}/default?{parameters}{place}", "list", "--name")
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["test"], "")
+    assert (tmp_path / "called").exists() is (proxy != "netcat")
 
 
 def test_an_unknown_host_is_refused_in_the_words_of_ssh(sshd: Sshd) -> None:
