@@ -386,7 +386,12 @@ def binary(tmp_path: Path) -> Iterator[Path]:
     """A program of our own, which is in the pidfile while it runs."""
     binary = tmp_path / "program"
     shutil.copy("/bin/cat", binary)
-    with subprocess.Popen([binary], stdin=subprocess.PIPE) as process:
+    with subprocess.Popen([binary], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None and process.stdout is not None
+        # Popen returns when exec closes its pipe, a moment before there is a command line.
+        process.stdin.write(b"started\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"started\n"
         (tmp_path / "x.pid").write_text(str(process.pid))
         yield binary
 
