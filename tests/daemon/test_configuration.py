@@ -32,6 +32,7 @@ def test_values_by_dotted_key(tmp_path: Path) -> None:
         ('name = "a"\n\nname = "b"\n', 3, ""),
         ("limits = \n", 1, ""),
         ("\nname = " + "9" * 5000, 2, ""),
+        ("\nname" + ".a" * 5000 + " = 1", 2, ""),
         ("\nname = " + "[" * 5000 + "]" * 5000, 2, ""),
         ("name = [\n1,\n]\n[[x]]\n", 1, "name"),
     ],

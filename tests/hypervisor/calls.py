@@ -28,6 +28,7 @@ class Session(Target):
 
     id = 1
     identity = Identity(uid=0, gid=0, pid=1, secure=True)
+    is_authenticated = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +45,7 @@ class Session(Target):
     def on_close(self, callback: Callable[[], object]) -> None:
         self.callbacks.append(callback) if self.is_there else callback()
 
-    def authenticate(self) -> None:
+    def authenticate(self, *_: object, **__: object) -> None:
         self.log.append("authenticate")
 
     def start_keepalive(self) -> None:

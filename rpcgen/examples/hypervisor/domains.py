@@ -6,7 +6,7 @@ from libvirt_rpc.remote_protocol.types import (
     RemoteConnectListAllDomainsRet,
     RemoteNonnullDomain,
 )
-from rpcgen.examples.hypervisor.handlers import Handlers, denied, function_of, some
+from rpcgen.examples.hypervisor.handlers import Handlers, denied, function_of, shown, some
 from rpcgen.examples.hypervisor.model.definition import Definition
 from rpcgen.examples.hypervisor.model.flags import (
     Define,
@@ -61,7 +61,8 @@ class DomainHandlers(Handlers):
         return [domain.name for domain in found][: max(0, maxnames)]
 
     def _domains(self, call: Call, flags: DomainList) -> list[RemoteNonnullDomain]:
-        return [domain_out(domain) for domain in self.host(call).domains.listed(flags)]
+        found = self.host(call).domains.listed(flags)
+        return [domain_out(domain) for domain in shown(call, found)]
 
     # Definitions
 

@@ -109,6 +109,19 @@ def denied(detail: str, call: Call) -> LibvirtError:
     return LibvirtError(E.VIR_ERR_OPERATION_DENIED, detail, domain)
 
 
+def sees(call: Call) -> bool:
+    """Whether the client of a list or of events has the permissions of ``@aclfilter``.
+
+    They are for all objects of a kind: it sees every one, or none.
+    """
+    return all(map(call.may, call.procedure.acl_filter))
+
+
+def shown(call: Call, values: list[T]) -> list[T]:
+    """What a list shows to the client."""
+    return values if sees(call) else []
+
+
 def function_of(call: Call) -> str:
     """libvirt's name of the function behind a procedure."""
     words = call.procedure.method.split("_")

@@ -6,7 +6,7 @@ from libvirt_rpc.remote_protocol.types import (
     RemoteConnectListAllNetworksRet,
     RemoteNonnullNetwork,
 )
-from rpcgen.examples.hypervisor.handlers import E, Handlers, some
+from rpcgen.examples.hypervisor.handlers import E, Handlers, shown, some
 from rpcgen.examples.hypervisor.model.errors import LibvirtError, invalid_operation
 from rpcgen.examples.hypervisor.model.flags import Define, NetworkList, NetworkXml
 from rpcgen.examples.hypervisor.model.networks import NetworkDefinition
@@ -44,7 +44,8 @@ class NetworkHandlers(Handlers):
         return [net.name for net in found][: max(0, maxnames)]
 
     def _networks(self, call: Call, flags: NetworkList) -> list[RemoteNonnullNetwork]:
-        return [network_out(net) for net in self.host(call).networks.listed(flags)]
+        found = self.host(call).networks.listed(flags)
+        return [network_out(net) for net in shown(call, found)]
 
     def network_define_xml(self, call: Call, xml: str) -> RemoteNonnullNetwork:
         return network_out(self.host(call).networks.define(NetworkDefinition.parse(xml)))

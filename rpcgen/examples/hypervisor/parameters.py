@@ -13,7 +13,7 @@ from libvirt_rpc.remote_protocol.types import (
     RemoteTypedParamValueVirTypedParamInt,
     RemoteTypedParamValueVirTypedParamUint,
 )
-from rpcgen.examples.hypervisor.handlers import Handlers, function_of
+from rpcgen.examples.hypervisor.handlers import Handlers, function_of, shown
 from rpcgen.examples.hypervisor.model import facts, tuning
 from rpcgen.examples.hypervisor.model.domain import Domain
 from rpcgen.examples.hypervisor.model.errors import invalid_argument
@@ -84,7 +84,7 @@ class ParameterHandlers(Handlers):
         filters = DomainList(wanted & 0xFF)
         refs = [domain_in(dom) for dom in doms] or host.domains.listed(filters)
         records = []
-        for ref in refs:
+        for ref in shown(call, refs):
             with host.domains.locked(ref) as domain:
                 params = _state(domain) if not stats or stats & _STATS_STATE else []
                 records.append(RemoteDomainStatsRecord(domain_out(domain.ref), params))

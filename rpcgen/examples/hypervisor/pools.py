@@ -9,7 +9,7 @@ from libvirt_rpc.remote_protocol.types import (
     RemoteStoragePoolGetInfoRet,
     RemoteStoragePoolListAllVolumesRet,
 )
-from rpcgen.examples.hypervisor.handlers import Handlers, some
+from rpcgen.examples.hypervisor.handlers import Handlers, shown, some
 from rpcgen.examples.hypervisor.model.errors import invalid_argument
 from rpcgen.examples.hypervisor.model.flags import (
     Define,
@@ -21,6 +21,7 @@ from rpcgen.examples.hypervisor.model.flags import (
 )
 from rpcgen.examples.hypervisor.model.limits import POOL_CAPACITY
 from rpcgen.examples.hypervisor.model.pool import PoolDefinition
+from rpcgen.examples.hypervisor.model.volumes import VolumeRef
 from rpcgen.examples.hypervisor.wire import pool_out, volume_out
 from rpcgen.runtime import Call
 
@@ -67,22 +68,24 @@ class PoolHandlers(Handlers):
     def storage_pool_list_all_volumes(
         self, call: Call, pool: RemoteNonnullStoragePool, need_results: int, flags: int
     ) -> RemoteStoragePoolListAllVolumesRet:
-        host = self.host(call)
         self.no_flags(call, flags)
-        found = [volume_out(volume) for volume in host.pools.volumes(pool.uuid)]
+        found = [volume_out(volume) for volume in self._volumes(call, pool)]
         return RemoteStoragePoolListAllVolumesRet(some(found, need_results), len(found))
 
     def storage_pool_num_of_volumes(self, call: Call, pool: RemoteNonnullStoragePool) -> int:
-        return len(self.host(call).pools.volumes(pool.uuid))
+        return len(self._volumes(call, pool))
 
     def storage_pool_list_volumes(
         self, call: Call, pool: RemoteNonnullStoragePool, maxnames: int
     ) -> list[str]:
-        found = self.host(call).pools.volumes(pool.uuid)
-        return [volume.name for volume in found][: max(0, maxnames)]
+        return [volume.name for volume in self._volumes(call, pool)][: max(0, maxnames)]
 
     def _pools(self, call: Call, flags: PoolList) -> list[RemoteNonnullStoragePool]:
-        return [pool_out(pool) for pool in self.host(call).pools.listed(flags)]
+        found = self.host(call).pools.listed(flags)
+        return [pool_out(pool) for pool in shown(call, found)]
+
+    def _volumes(self, call: Call, pool: RemoteNonnullStoragePool) -> list[VolumeRef]:
+        return shown(call, self.host(call).pools.volumes(pool.uuid))
 
     # Definitions and states
 

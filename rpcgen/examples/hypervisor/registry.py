@@ -34,6 +34,7 @@ class Subscription(NamedTuple):
         event: the kind, in its family.
         callback: the number that goes with each event; None for the old form without one.
         subject: the UUID of the only object that matters; None for all.
+        hears: whether the client may know of such objects.
     """
 
     session: Session
@@ -41,6 +42,7 @@ class Subscription(NamedTuple):
     event: int
     callback: int | None
     subject: bytes | None
+    hears: bool
 
 
 class _Listener:
@@ -58,7 +60,15 @@ class Registry:
         self._lock = RLock()
         self._listeners: dict[Session, _Listener] = {}
 
-    def add(self, session: Session, family: Family, event: int, subject: bytes | None) -> int:
+    def add(
+        self,
+        session: Session,
+        family: Family,
+        event: int,
+        subject: bytes | None,
+        *,
+        hears: bool = True,
+    ) -> int:
         """Subscribe in the form with callback numbers, which a session counts from 0.
 
         Returns:
@@ -69,11 +79,11 @@ class Registry:
         """
         with self._listening(session) as listener:
             number = listener.next_number
-            _insert(listener, Subscription(session, family, event, number, subject))
+            _insert(listener, Subscription(session, family, event, number, subject, hears))
             listener.next_number += 1
         return number
 
-    def add_plain(self, session: Session, event: int) -> None:
+    def add_plain(self, session: Session, event: int, *, hears: bool = True) -> None:
         """Subscribe to a kind of events of domains in the old form, which a session can once.
 
         Raises:
@@ -82,7 +92,7 @@ class Registry:
         with self._listening(session) as listener:
             if any(_is_plain(one, event) for one in listener.subscriptions):
                 raise _refused(f"domain event {event} already registered")
-            _insert(listener, Subscription(session, Family.DOMAIN, event, None, None))
+            _insert(listener, Subscription(session, Family.DOMAIN, event, None, None, hears))
 
     def remove(self, session: Session, family: Family, number: int) -> None:
         """End a subscription.
@@ -113,7 +123,8 @@ class Registry:
                 one
                 for listener in self._listeners.values()
                 for one in listener.subscriptions
-                if (one.family, one.event) == (family, event) and one.subject in (None, subject)
+                if (one.family, one.event, one.hears) == (family, event, True)
+                and one.subject in (None, subject)
             ]
 
     @contextmanager

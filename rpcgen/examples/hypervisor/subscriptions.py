@@ -23,7 +23,7 @@ from libvirt_rpc.remote_protocol.types import (
     RemoteNonnullSecret,
     RemoteNonnullStoragePool,
 )
-from rpcgen.examples.hypervisor.handlers import Handlers
+from rpcgen.examples.hypervisor.handlers import Handlers, sees
 from rpcgen.examples.hypervisor.model.errors import LibvirtError
 from rpcgen.examples.hypervisor.model.events import (
     Event,
@@ -63,7 +63,7 @@ class SubscriptionHandlers(Handlers):
 
     def connect_domain_event_register(self, call: Call) -> int:
         self.host(call)
-        self._registry.add_plain(call.session, _LIFECYCLE)
+        self._registry.add_plain(call.session, _LIFECYCLE, hears=sees(call))
         return 0
 
     def connect_domain_event_deregister(self, call: Call) -> int:
@@ -74,7 +74,7 @@ class SubscriptionHandlers(Handlers):
     def connect_domain_event_register_any(self, call: Call, event_id: int) -> None:
         self.host(call)
         _check_kind(Family.DOMAIN, event_id, _LAST_PLAIN)
-        self._registry.add_plain(call.session, event_id)
+        self._registry.add_plain(call.session, event_id, hears=sees(call))
 
     def connect_domain_event_deregister_any(self, call: Call, event_id: int) -> None:
         self.host(call)
@@ -127,7 +127,7 @@ class SubscriptionHandlers(Handlers):
     def _subscribe(self, call: Call, family: Family, event: int, subject: bytes | None) -> int:
         self.host(call)
         _check_kind(family, event)
-        return self._registry.add(call.session, family, event, subject)
+        return self._registry.add(call.session, family, event, subject, hears=sees(call))
 
     def _unsubscribe(self, call: Call, family: Family, number: int) -> None:
         self.host(call)
