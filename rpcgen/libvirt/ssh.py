@@ -1,6 +1,7 @@
 """What is run to reach a daemon through SSH: the user's own ``ssh``, and a script on the far side.
 
-Word for word what libvirt runs, so that what it is configured for serves both. Nothing is run here.
+Word for word what libvirt runs, so that what it is configured for serves both. A library for SSH
+runs the same script. Nothing is run here.
 """
 
 from __future__ import annotations
@@ -52,8 +53,13 @@ def ssh_argv(uri: LibvirtUri, socket: str, *, readonly: bool = False) -> list[st
         argv += ["-o", "BatchMode=yes"]
     if _is_set(uri, "no_verify"):
         argv += ["-o", "StrictHostKeyChecking=no"]
-    script = _script(uri, socket, readonly)
-    return [*argv, "--", uri.host or "localhost", f"sh -c '{script}'"]
+    command = remote_command(uri, socket, readonly=readonly)
+    return [*argv, "--", uri.host or "localhost", command]
+
+
+def remote_command(uri: LibvirtUri, socket: str, *, readonly: bool = False) -> str:
+    """What is run on the far side, for its user's shell: see ``ssh_argv``."""
+    return f"sh -c '{_script(uri, socket, readonly)}'"
 
 
 def _script(uri: LibvirtUri, socket: str, readonly: bool) -> str:

@@ -78,9 +78,18 @@ _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9.-]*)(?:\+(.*))?")
 
 _PLACE: Final = re.compile(
     r"(?:(?P<user>[^@]*)@)?"
-    r"(?:\[(?P<literal>[0-9A-Fa-f:.]+(?:%[\w.~-]+)?)\]|(?P<host>[^\[\]:@%]*))"
+    r"(?:\[(?P<literal>[0-9A-Fa-f:.]+)(?:%(?:25)?(?P<zone>[A-Za-z0-9._~-]+))?\]"
+    r"|(?P<host>(?!-)[^][:@%!$&'()*+,;=\"<>\\^`{|}]*))"
     r"(?::(?P<port>.*))?"
 )
+"""A host is what names are made of: the user's ``ssh`` may give it to a shell, and to programs that
+take a hyphen in front for an option. RFC 6874 has a zone behind ``%25``; people write ``%``.
+"""
+
+_USER: Final = re.compile(r"(?!-)[^\x00-\x1f\x7f'`\";&<>|(){}]*")
+"""What ``ssh`` takes for one, for the same reason."""
+
+_BROKEN: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 
 _ANYTHING: Final = re.compile(r".*", re.DOTALL)
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,9}")
@@ -113,6 +122,8 @@ def parse(text: str) -> LibvirtUri:
     path = parts["path"]
     if path and not path.startswith("/"):
         raise UriError("path", f"expected a slash in front, got {path!r}")
+    for part in ("path", "fragment"):
+        _check_escapes(part, parts[part] or "")
     parameters, rest = _split_query(parts["query"] or "")
     name = parameters.get("name", _name(driver, path, rest, parts["fragment"]))
     chosen = transport or (Transport.TLS if host else Transport.UNIX)
@@ -149,7 +160,10 @@ def _read_place(place: str) -> tuple[str | None, str | None, int | None]:
     if match is None:
         raise UriError("host", f"expected [user@]host[:port], got {place!r}")
     user = _decode("user", match["user"]) if match["user"] else None
-    host = unquote(match["literal"] or "") or match["host"]
+    if user and not _USER.fullmatch(user):
+        raise UriError("user", f"expected a name, got {user!r}")
+    zone = f"%{match['zone']}" if match["zone"] else ""
+    host = match["literal"] + zone if match["literal"] else match["host"]
     return user, host or None, _read_port(match["port"])
 
 
@@ -170,7 +184,8 @@ def _split_query(query: str) -> tuple[dict[str, str], list[str]]:
         name = unquote(written).lower()
         if name in _CONSUMED:
             kept[name] = _read_parameter(name, value)
-        else:
+        elif name:  # libvirt drops the others
+            _check_escapes(f"parameter {name}", item)
             rest.append(item)
     return kept, rest
 
@@ -185,13 +200,19 @@ def _read_parameter(name: str, text: str) -> str:
 
 
 def _decode(part: str, text: str) -> str:
+    _check_escapes(part, text)
     try:
-        value = unquote(text, errors="strict")
+        return unquote(text, errors="strict")
     except UnicodeDecodeError:
         raise UriError(part, f"expected UTF-8 behind the %XX, got {text!r}") from None
-    if "\0" in value:
+
+
+def _check_escapes(part: str, text: str) -> None:
+    """Refuse what others would read differently, or not to its end."""
+    if _BROKEN.search(text):
+        raise UriError(part, f"expected two hexadecimal digits behind each %, got {text!r}")
+    if "%00" in text:
         raise UriError(part, f"a NUL cannot be passed on: {text!r}")
-    return value
 
 
 def _name(driver: str, path: str, rest: list[str], fragment: str | None) -> str:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 from urllib.parse import quote
 
 import pytest
-from helpers import require
 from interop.daemons import DEADLINE, Libvirtd, virsh
+from interop.sshd import Sshd, sshd_running
 
 from rpcgen import libvirt
 from rpcgen.examples.hypervisor.hypervisor import Hypervisor
@@ -77,72 +73,11 @@ def test_a_socket_with_a_space_reaches_the_far_side_whole() -> None:
     assert done.stdout.splitlines()[-1] == "-U /a 'b"
 
 
-class Sshd(NamedTuple):
-    """A server that lets this user in with a key.
-
-    Attributes:
-        uri: a session's, but for its path and further parameters.
-    """
-
-    uri: str
-    known_hosts: Path
-    parameters: str
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
-
-
 @pytest.fixture
 def sshd(tmp_path: Path) -> Iterator[Sshd]:
     """A real one, with keys of its own."""
-    program = shutil.which("sshd", path="/usr/sbin:/usr/bin")
-    require(program and shutil.which("nc"), "not installed: sshd, nc")
-    assert program
-    for name in ("hostkey", "id"):
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True
-        )
-    shutil.copy(tmp_path / "id.pub", tmp_path / "authorized_keys")
-    os.makedirs("/run/sshd", exist_ok=True)  # a folder that sshd insists on
-    port = _free_port()
-    (tmp_path / "config").write_text(f"""
-Port {port}
-ListenAddress 127.0.0.1
-HostKey {tmp_path}/hostkey
-PidFile none
-SetEnv PATH={tmp_path}/bin:/usr/bin:/bin XDG_CONFIG_HOME={tmp_path}
-AuthorizedKeysFile {tmp_path}/authorized_keys
-StrictModes no
-UsePAM no
-PasswordAuthentication no
-KbdInteractiveAuthentication no
-PermitRootLogin prohibit-password
-""")
-    known = tmp_path / "known_hosts"
-    known.write_text(f"[127.0.0.1]:{port} {(tmp_path / 'hostkey.pub').read_text()}")
-    wrapper = tmp_path / "ssh"
-    wrapper.write_text(
-        "#!/bin/sh\nexec ssh -F none -o LogLevel=ERROR -o GlobalKnownHostsFile=/dev/null"
-        f' -o UserKnownHostsFile={known} "$@"\n'
-    )
-    wrapper.chmod(0o700)
-    running = subprocess.Popen(
-        [program, "-D", "-e", "-f", tmp_path / "config"], stderr=subprocess.PIPE, text=True
-    )
-    assert running.stderr
-    for line in running.stderr:
-        if "Server listening" in line:
-            break
-    parameters = f"command={wrapper}&keyfile={tmp_path}/id&no_tty=1&proxy=netcat"
-    try:
-        yield Sshd(f"test+ssh://root@127.0.0.1:{port}", known, parameters)
-    finally:
-        running.terminate()
-        running.communicate(timeout=DEADLINE)
+    with sshd_running(tmp_path) as server:
+        yield server
 
 
 def test_a_session_through_sshd(libvirtd: Libvirtd, sshd: Sshd) -> None:
@@ -152,7 +87,7 @@ def test_a_session_through_sshd(libvirtd: Libvirtd, sshd: Sshd) -> None:
 
 
 @pytest.mark.parametrize("proxy", ["netcat", "native", "auto"])
-def test_virsh_through_sshd_to_our_server(proxy: str, sshd: Sshd, tmp_path: Path) -> None:
+def test_virsh_and_our_session_through_sshd_to_our_server(proxy: str, sshd: Sshd, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "rpcgen").mkdir()
     helper = tmp_path / "bin/virt-ssh-helper"
@@ -168,7 +103,11 @@ PYTHONPATH={":".join(sys.path)} exec {sys.executable} -m rpcgen.libvirt.sshhelpe
         (tmp_path / "rpcgen/ssh-helper.toml").write_text(f'socket = "{folder}/s"\n')
         place = f"&socket={folder}/s" if proxy == "netcat" else ""
         parameters = sshd.parameters.replace("proxy=netcat", f"proxy={proxy}")
-        done = virsh(f"{sshd.uri}/default?{parameters}{place}", "list", "--name")
+        uri = f"{sshd.uri}/default?{parameters}{place}"
+        done = virsh(uri, "list", "--name")
+        with libvirt.open(uri, timeout=DEADLINE) as session:
+            (domain,) = session.remote.connect_list_all_domains(1, 0).domains
+            assert domain.name == "test"
     assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["test"], "")
     assert (tmp_path / "called").exists() is (proxy != "netcat")
 

@@ -200,13 +200,6 @@ def test_a_command_is_one_program_whatever_its_name() -> None:
     assert address(uri) == "command:'/opt/my tunnel'"
 
 
-@pytest.mark.parametrize("transport", ["tls", "libssh", "libssh2"])
-def test_what_is_not_carried_is_said(transport: str) -> None:
-    uri = parse(f"qemu+{transport}://host/system?command=x")
-    with pytest.raises(UriError, match=f"only unix, tcp, ext, ssh are carried, not {transport}"):
-        address(uri)
-
-
 def test_direct_needs_a_driver() -> None:
     with pytest.raises(UriError, match="parameter mode of the libvirt URI: direct needs a driver"):
         address(parse("remote:///?mode=direct"))
