@@ -25,7 +25,12 @@ GENERATOR = [
 """A module imports what stands in a row before its own, or in its own."""
 
 RUNTIME = [
-    {"rpcgen.runtime.errors", "rpcgen.runtime.limits"},
+    {
+        "rpcgen.runtime.errors",
+        "rpcgen.runtime.globs",
+        "rpcgen.runtime.limits",
+        "rpcgen.runtime.tomlfile",
+    },
     {"rpcgen.runtime.process"},
     {"rpcgen.runtime.xdr", "rpcgen.runtime.values", "rpcgen.runtime.shapes"},
     {"rpcgen.runtime.reader", "rpcgen.runtime.writer"},
@@ -41,9 +46,16 @@ RUNTIME = [
     {"rpcgen.runtime.streams"},
     {"rpcgen.runtime.connection"},
     {"rpcgen.runtime.client_connection", "rpcgen.runtime.server_connection"},
+    {"rpcgen.runtime.auth"},
     {"rpcgen.runtime.interfaces"},
     {"rpcgen.runtime.stubs"},
-    {"rpcgen.runtime.files", "rpcgen.runtime.transport", "rpcgen.runtime.tls"},
+    {"rpcgen.runtime.access"},
+    {
+        "rpcgen.runtime.files",
+        "rpcgen.runtime.transport",
+        "rpcgen.runtime.tls",
+        "rpcgen.runtime.mdns",
+    },
     {"rpcgen.runtime.client", "rpcgen.runtime.server"},
     {"rpcgen.runtime.connecting"},
     {"libvirt_rpc.admin_protocol"},
@@ -84,6 +96,12 @@ THIRD_PARTY = {
     "ply": "rpcgen.syntax",
     "jinja2": "rpcgen.emit.render",
     "black": "rpcgen.emit.formatting",
+    "cryptography": "rpcgen.runtime.tls",
+    "scramp": "rpcgen.runtime.auth",
+    "gssapi": "rpcgen.runtime.auth",
+    "dbus_fast": "rpcgen.runtime.auth",
+    "zeroconf": "rpcgen.runtime.mdns",
+    "asyncssh": "rpcgen.libvirt.sshlibrary",
 }
 """The one place of each package that is not Python's own."""
 

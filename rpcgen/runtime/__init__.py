@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         ProtocolError,
         RemoteProtocolError,
         RpcError,
+        TlsError,
         TransportError,
         UnknownProcedure,
         XdrDecodeError,
@@ -45,12 +46,14 @@ if TYPE_CHECKING:
         StreamData,
         Subscription,
     )
+    from rpcgen.runtime.tls.context import ClientTls, ServerTls
+    from rpcgen.runtime.tls.credentials import Credentials
     from rpcgen.runtime.values import XdrStruct, link, links, replace
 else:
     _HOMES = {
         "connecting": "connect connect_async",
         "errors": "AuthError CallTimeout ConnectError ConnectionClosed EventsLost LocalProtocolError"
-        " ProtocolError RemoteProtocolError RpcError TransportError UnknownProcedure"
+        " ProtocolError RemoteProtocolError RpcError TlsError TransportError UnknownProcedure"
         " XdrDecodeError XdrEncodeError XdrError",
         "interfaces": "ByteStream Identity",
         "limits": "Limits",
@@ -60,6 +63,8 @@ else:
         "streams": "Hole",
         "stubs": "AsyncCaller AsyncClientStream AsyncSubscription Call Caller ClientStream"
         " EventTarget ServerStream Session StreamCall StreamData Subscription",
+        "tls.context": "ClientTls ServerTls",
+        "tls.credentials": "Credentials",
         "values": "XdrStruct link links replace",
     }
 
@@ -87,8 +92,10 @@ __all__ = [
     "CallTimeout",
     "Caller",
     "ClientStream",
+    "ClientTls",
     "ConnectError",
     "ConnectionClosed",
+    "Credentials",
     "EventTarget",
     "EventsLost",
     "Hole",
@@ -103,10 +110,12 @@ __all__ = [
     "RpcError",
     "Server",
     "ServerStream",
+    "ServerTls",
     "Session",
     "StreamCall",
     "StreamData",
     "Subscription",
+    "TlsError",
     "TransportError",
     "UnknownProcedure",
     "XdrDecodeError",

@@ -96,8 +96,10 @@ class ClientConnection(Connection):
 
     __slots__ = ("_has_wrapped", "_serial", "_strict", "calls")
 
-    def __init__(self, limits: Limits, *, passes_fds: bool = False, strict: bool = False) -> None:
-        super().__init__(limits, passes_fds=passes_fds, carrier=REPLY_WITH_FDS)
+    def __init__(
+        self, limits: Limits, *, passes_fds: bool = False, strict: bool = False, room: int = 1
+    ) -> None:
+        super().__init__(limits, passes_fds=passes_fds, carrier=REPLY_WITH_FDS, room=room)
         self.calls: dict[int, PendingCall] = {}
         self._serial = 0
         self._has_wrapped = False

@@ -5,7 +5,9 @@ Nothing else sees both. A byte stream that somebody else has connected is taken 
 
 from __future__ import annotations
 
-from rpcgen.runtime.errors import ConnectError
+import time
+
+from rpcgen.runtime.errors import ConnectError, TlsError
 from rpcgen.runtime.limits import Limits
 from rpcgen.runtime.transport.address import parse
 
@@ -18,12 +20,15 @@ if TYPE_CHECKING:
     from rpcgen.runtime.client.aio import AsyncConnection
     from rpcgen.runtime.client.sync import Connection
     from rpcgen.runtime.interfaces import ByteStream
+    from rpcgen.runtime.tls.context import ClientTls
+    from rpcgen.runtime.transport.address import Address
 
 
 def connect(
     address: str | ByteStream,
     *,
     timeout: float | None = None,
+    tls: ClientTls | None = None,
     limits: Limits | None = None,
     keepalive: tuple[float, int] | None = None,
     strict: bool = False,
@@ -31,10 +36,13 @@ def connect(
     """Connect to a server, for threads.
 
     Args:
-        address: ``unix:///path``, ``unix://@name``, ``tcp://host:port``, ``command:`` and the words
-            of a program whose input and output are the connection, quoted as a shell has them; or
-            a byte stream that is connected already and becomes the connection's.
+        address: ``unix:///path``, ``unix://@name``, ``tcp://host:port``, ``tls://host:port``,
+            ``command:`` and the words of a program whose input and output are the connection,
+            quoted as a shell has them; or a byte stream that is connected already and becomes the
+            connection's.
         timeout: seconds for connecting; None waits for the system.
+        tls: certificates and what is demanded of the server's, for ``tls://``; by default what
+            libvirt's clients would take.
         limits: what is accepted and sent, where the default does not do.
         keepalive: seconds of silence before the server is asked for a sign of life, and how many
             questions may go without an answer; None never asks.
@@ -43,11 +51,11 @@ def connect(
 
     Raises:
         ConnectError: the address is none, or nobody answers there.
+        TlsError: certificates that do not do, the server's or our own.
     """
     from rpcgen.runtime.client.sync import Connection
-    from rpcgen.runtime.transport.dial import dial
 
-    stream = dial(parse(address), timeout) if isinstance(address, str) else address
+    stream = _dial(parse(address), tls, timeout) if isinstance(address, str) else address
     try:
         return Connection(stream, limits=limits or Limits(), keepalive=keepalive, strict=strict)
     except BaseException:
@@ -59,23 +67,71 @@ def connect_async(
     address: str | ByteStream,
     *,
     timeout: float | None = None,
+    tls: ClientTls | None = None,
     limits: Limits | None = None,
     keepalive: tuple[float, int] | None = None,
     strict: bool = False,
 ) -> Connecting:
     """``connect`` for asyncio: to be awaited, or entered as a block that closes the connection."""
-    return Connecting(address, timeout, limits or Limits(), keepalive, strict=strict)
+    return Connecting(address, timeout, tls, limits or Limits(), keepalive, strict=strict)
+
+
+def _dial(address: Address, tls: ClientTls | None, timeout: float | None) -> ByteStream:
+    """Connect; with TLS, shake hands."""
+    from rpcgen.runtime.transport.dial import dial
+
+    if address.kind != "tls":
+        return dial(address, timeout)
+    from rpcgen.runtime.tls.context import ClientTls
+    from rpcgen.runtime.tls.handshake import secure
+
+    tls = tls or ClientTls()  # first: without certificates nobody need be troubled
+    deadline = None if timeout is None else time.monotonic() + timeout
+    below = dial(address, timeout)
+    try:
+        return secure(tls.handshake(below, address.host), deadline)
+    except BaseException as error:
+        below.close()
+        if isinstance(error, TimeoutError):
+            raise ConnectError(f"{address}: cannot connect: timed out") from error
+        if isinstance(error, TlsError):
+            raise TlsError(f"{address}: {error}") from error
+        raise
+
+
+async def _dial_async(address: Address, tls: ClientTls | None) -> ByteStream:
+    """The same without blocking the loop; to be limited in time by the caller."""
+    import asyncio
+
+    from rpcgen.runtime.transport.dial import dial_async
+
+    loop = asyncio.get_running_loop()
+    if address.kind != "tls":
+        return await dial_async(address, loop)
+    from rpcgen.runtime.tls.context import ClientTls
+    from rpcgen.runtime.tls.handshake import secure_async
+
+    tls = tls or ClientTls()
+    below = await dial_async(address, loop)
+    try:
+        return await secure_async(tls.handshake(below, address.host), loop)
+    except BaseException as error:
+        below.close()
+        if isinstance(error, TlsError):
+            raise TlsError(f"{address}: {error}") from error
+        raise
 
 
 class Connecting:
     """A connection that is made when it is awaited or entered; made by ``connect_async``."""
 
-    __slots__ = ("_address", "_connection", "_keepalive", "_limits", "_strict", "_timeout")
+    __slots__ = ("_address", "_connection", "_keepalive", "_limits", "_strict", "_timeout", "_tls")
 
     def __init__(
         self,
         address: str | ByteStream,
         timeout: float | None,
+        tls: ClientTls | None,
         limits: Limits,
         keepalive: tuple[float, int] | None,
         *,
@@ -83,6 +139,7 @@ class Connecting:
     ) -> None:
         self._address = address
         self._timeout = timeout
+        self._tls = tls
         self._limits = limits
         self._keepalive = keepalive
         self._strict = strict
@@ -120,10 +177,8 @@ class Connecting:
     async def _dial(self, address: str) -> ByteStream:
         import asyncio
 
-        from rpcgen.runtime.transport.dial import dial_async
-
         try:
             async with asyncio.timeout(self._timeout):
-                return await dial_async(parse(address), asyncio.get_running_loop())
+                return await _dial_async(parse(address), self._tls)
         except TimeoutError as error:
             raise ConnectError(f"{address}: cannot connect: timed out") from error

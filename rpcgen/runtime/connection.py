@@ -15,7 +15,7 @@ from libvirt_rpc.virkeepaliveprotocol.program import (
     KEEPALIVE_PROC_PONG,
     KEEPALIVE_PROGRAM,
 )
-from rpcgen.runtime.errors import ConnectionClosed, LocalProtocolError
+from rpcgen.runtime.errors import ConnectionClosed, LocalProtocolError, RemoteProtocolError
 from rpcgen.runtime.framing import FrameReader
 from rpcgen.runtime.keepalive import Keepalive, Pulse
 from rpcgen.runtime.message import MESSAGE, OK, count_of_fds, head
@@ -64,10 +64,10 @@ class Connection:
         "streams",
     )
 
-    def __init__(self, limits: Limits, *, passes_fds: bool, carrier: int) -> None:
+    def __init__(self, limits: Limits, *, passes_fds: bool, carrier: int, room: int) -> None:
         self.limits = limits
         self.outbox = Outbox()
-        self.reader = FrameReader(limits, passes_fds=passes_fds, carriers=(carrier,))
+        self.reader = FrameReader(limits, passes_fds=passes_fds, carriers=(carrier,), room=room)
         self.state = ConnectionState.OPEN
         self.streams: dict[StreamKey, Stream] = {}
         self.keepalive: Keepalive | None = None
@@ -103,6 +103,25 @@ class Connection:
         if pulse is Pulse.PING:
             self.outbox.put(PING)
         return pulse is not Pulse.DEAD
+
+    def change_over(self, room: int) -> None:
+        """Other bytes follow, those of a layer that begins here.
+
+        Args:
+            room: bytes that a read has to have space for from now on.
+
+        Raises:
+            LocalProtocolError: packets of this side are under way.
+            RemoteProtocolError: the peer has sent more than it was to.
+            ConnectionClosed: the connection is closed.
+        """
+        if self.closed is not None:
+            raise self.closed
+        if any(self.outbox.batch()) or self.streams:  # its size is already that of what is unsent
+            raise LocalProtocolError("a layer cannot begin in the midst of packets")
+        if not self.reader.is_between_packets:
+            raise RemoteProtocolError("bytes came before the layer that was to protect them")
+        self.reader.reserve(room)
 
     def move(self, what: ConnectionInput) -> None:
         """Go where the table says.

@@ -37,6 +37,7 @@ class FrameReader:
         limits: how long a packet may be, and how many descriptors it may have.
         passes_fds: whether the transport can carry descriptors at all.
         carriers: types of packets that descriptors belong to.
+        room: bytes that the space for a read has at least; see ``ByteStream``.
     """
 
     __slots__ = (
@@ -50,6 +51,7 @@ class FrameReader:
         "_owed",
         "_passes_fds",
         "_received",
+        "_room",
         "_stop",
         "_unfinished",
         "_view",
@@ -62,12 +64,14 @@ class FrameReader:
         *,
         passes_fds: bool = False,
         carriers: Sequence[int] = (CALL_WITH_FDS, REPLY_WITH_FDS),
+        room: int = 1,
     ) -> None:
         self._largest = limits.message + 4
         self._carriers = carriers
         self._fds_max = limits.fds
         self._passes_fds = passes_fds
-        self._buffer = bytearray(RECEIVE_MIN)
+        self._room = room
+        self._buffer = bytearray(max(RECEIVE_MIN, 2 * room))
         self._view = memoryview(self._buffer)
         self._at = 0  # of the first byte that has not been looked at
         self._stop = 0  # behind the last byte that has come
@@ -95,15 +99,21 @@ class FrameReader:
         """Bytes of its buffer."""
         return len(self._buffer)
 
+    def reserve(self, room: int) -> None:
+        """From now on there is to be more space for a read."""
+        self._room = max(self._room, room)
+        if len(self._buffer) < 2 * room:
+            self._resize(2 * room)
+
     def space(self) -> memoryview:
-        """Where the next read is to write; never empty."""
+        """Where the next read is to write; never smaller than ``room``."""
         size, held = len(self._buffer), self._stop - self._at
         if not held:
             self._at = self._stop = 0
             if self._was_full and size < RECEIVE_SIZE:
                 self._resize(2 * size)
-        elif size - self._stop < max(self._owed - held, size // 4):
-            if held > size // 2 and held + self._owed > size:
+        elif size - self._stop < max(self._owed - held, size // 4, self._room):
+            if (held > size // 2 and held + self._owed > size) or size - held < self._room:
                 size *= 2  # with what came, as long as the packet does not fit
             self._resize(size)
         return self._view[self._stop :]

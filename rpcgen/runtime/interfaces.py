@@ -17,12 +17,28 @@ class Identity:
 
     Attributes:
         uid, gid, pid: of the process that connected, on UNIX sockets; None elsewhere.
+        start_time: when that process was started, in the system's ticks since its own start: with
+            the pid it names no other process, ever. None if the system does not tell.
+        selinux_context: its label; None without SELinux.
         address: the peer's, as ``host:port`` with brackets around IPv6; libvirt's
             ``127.0.0.1:0`` for UNIX sockets.
-        secure: whether nobody else can read along: UNIX sockets.
+        secure: whether nobody else can read along: UNIX sockets, and TLS.
+        distinguished_name: whom the peer's certificate names, as GnuTLS writes it
+            (``C=UK,CN=host``); None without a certificate.
+        sasl_user_name: who it has proved to be by SASL; None before that.
     """
 
-    __slots__ = ("address", "gid", "pid", "secure", "uid")
+    __slots__ = (
+        "address",
+        "distinguished_name",
+        "gid",
+        "pid",
+        "sasl_user_name",
+        "secure",
+        "selinux_context",
+        "start_time",
+        "uid",
+    )
 
     def __init__(
         self,
@@ -32,14 +48,23 @@ class Identity:
         pid: int | None = None,
         address: str = "127.0.0.1:0",
         secure: bool = False,
+        distinguished_name: str | None = None,
+        start_time: int | None = None,
+        selinux_context: str | None = None,
     ) -> None:
         self.uid = uid
         self.gid = gid
         self.pid = pid
         self.address = address
         self.secure = secure
+        self.distinguished_name = distinguished_name
+        self.start_time = start_time
+        self.selinux_context = selinux_context
+        self.sasl_user_name: str | None = None
 
     def __repr__(self) -> str:
+        if self.distinguished_name is not None:
+            return f"<Identity {self.address}, {self.distinguished_name!r}>"
         if self.pid is None:
             return f"<Identity {self.address}>"
         return f"<Identity uid {self.uid}, gid {self.gid}, pid {self.pid}>"
@@ -58,6 +83,18 @@ class ByteStream(Protocol):
     @property
     def identity(self) -> Identity:
         """Who is on the other end."""
+
+    @property
+    def room(self) -> int:
+        """Bytes that the space of ``receive`` has at least.
+
+        What the stream has taken from the system it can hand out at once. So it keeps nothing back
+        that nobody would look for: the system only tells of what it has itself.
+        """
+
+    @property
+    def can_move(self) -> bool:
+        """Whether another process can go on with it from its descriptor."""
 
     def fileno(self) -> int:
         """What to wait for with ``poll``."""

@@ -84,6 +84,24 @@ A stream may stay open for ever and would keep a worker from everybody's calls. 
 wait for a thread, each with its client's request. Handlers that are ``async`` need none.
 """
 
+HANDSHAKES_MAX = 256
+"""Handshakes of TLS under way on a server before the one that has waited longest gives way.
+
+Who only connects and says nothing gives way first, so that a flood of those keeps nobody out. Each
+costs a descriptor, of which a process has 1,024 by default, and some 40 KiB.
+"""
+
+HANDSHAKE_TIMEOUT = 10.0
+"""Seconds in which a client shakes hands with a server: three round trips, at the ends of the earth."""
+
+AUTH_TIMEOUT: float | None = 60.0
+"""Seconds in which a client proves who it is, or makes room for others; None or 0 for no end.
+
+Those who have not are few at a time (``max_anonymous_clients``): as many that only connect would
+keep out everybody else. A call that the server has not answered, such as polkit's question to a
+person, is waited for.
+"""
+
 ACCEPT_PAUSE = 5.0
 """Seconds without accepting when the process is out of descriptors (libvirt's EMFILE timer)."""
 

@@ -83,8 +83,9 @@ class ServerConnection(Connection):
         *,
         passes_fds: bool = False,
         authenticated: bool = True,
+        room: int = 1,
     ) -> None:
-        super().__init__(limits, passes_fds=passes_fds, carrier=CALL_WITH_FDS)
+        super().__init__(limits, passes_fds=passes_fds, carrier=CALL_WITH_FDS, room=room)
         self._programs = programs
         self.authenticated = authenticated
 

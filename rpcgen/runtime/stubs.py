@@ -19,6 +19,7 @@ from collections.abc import (
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol, Self, TypeAlias, TypeVar
 
+from rpcgen.runtime.auth.mechanism import SecurityLayer
 from rpcgen.runtime.interfaces import Identity
 from rpcgen.runtime.program import Procedure
 from rpcgen.runtime.streams import Hole
@@ -249,11 +250,20 @@ class Session(EventTarget, Protocol):
     def data(self) -> dict[str, Any]:
         """What handlers remember of this client."""
 
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether all procedures may be called."""
+
     def on_close(self, callback: Callable[[], object], /) -> None:
         """Call back once, when the client is gone; at once if it is."""
 
-    def authenticate(self) -> None:
-        """From now on all procedures may be called."""
+    def authenticate(self, user: str | None = None, layer: SecurityLayer | None = None) -> None:
+        """From now on all procedures may be called.
+
+        Args:
+            user: who the client is by SASL.
+            layer: what protects everything behind the reply that is given next.
+        """
 
     def start_keepalive(self) -> None:
         """Ask the client for signs of life, as the server's settings say."""
@@ -280,6 +290,12 @@ class Call(Protocol):
     @property
     def fds(self) -> Sequence[int]:
         """Descriptors that came with the call: closed when the handler is done, so duplicate what stays."""
+
+    def may(self, permission: str, /) -> bool:
+        """Whether the server's policy lets the client do something, such as ``domain:getattr``.
+
+        For what a list is to show (``@aclfilter``): the rest is left out. True without a policy.
+        """
 
 
 class ServerStream(Protocol):

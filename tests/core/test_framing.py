@@ -116,6 +116,27 @@ def test_a_buffer_that_is_in_use_is_not_given_back() -> None:
     assert len(next_of(reader).payload) == 200_000
 
 
+@pytest.mark.parametrize("room", [1, 100, RECEIVE_MIN, 5000, RECEIVE_SIZE])
+def test_there_is_always_as_much_room_as_was_asked_for(room: int) -> None:
+    reader = FrameReader(Limits(), room=room)
+    whole = b"".join(raw(1, bytes(size)) for size in (0, 10, 5000, 300_000, 3, 70_000, 0)) * 3
+    found = 0
+    for start in range(0, len(whole), 999):
+        piece = whole[start : start + 999]
+        while piece:
+            space = reader.space()
+            assert len(space) >= room
+            count = min(len(space), len(piece))
+            space[:count] = piece[:count]
+            piece = piece[count:]
+            reader.received(count)
+        found += len(list(iter(reader.next_packet, None)))
+        assert reader.capacity < 4 * (RECEIVE_SIZE + 300_000)
+    assert found == 21
+    reader.relax()
+    assert len(reader.space()) >= room
+
+
 def with_fds(count: int, payload: bytes = b"abcd") -> bytes:
     return raw(1, count.to_bytes(4, "big") + payload, kind=CALL_WITH_FDS)
 

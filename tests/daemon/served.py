@@ -1,7 +1,8 @@
 """A daemon for tests, with a small program; as a script it runs, as a module it is what clients call.
 
-The script takes the keyword arguments of ``Daemon`` as JSON. With ``forks`` among them, it starts a
-daemon in a child for each line that it reads, prints its pid, and waits for its end.
+The script takes the keyword arguments of ``Daemon`` as JSON, as ``pki`` where its certificates are,
+and as ``access`` the rules of its policy. With ``forks`` among them, it starts a daemon in a child for
+each line that it reads, prints its pid, and waits for its end.
 """
 
 from __future__ import annotations
@@ -12,19 +13,23 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from rpcgen.runtime.access import Rules
 from rpcgen.runtime.daemon import Configuration, Daemon, exit_code, whole
 from rpcgen.runtime.program import VOID, DispatchTable, Procedure, Program, shape_codec
 from rpcgen.runtime.server import Server
+from rpcgen.runtime.tls.context import ServerTls
 
 if TYPE_CHECKING:
     from rpcgen.runtime.program import Codec
 
 SERVED = Program("SERVED", 0x20F0_0010, 1)
 NUMBER: Codec[int] = shape_codec({}, "unsigned int")
-PLUS = Procedure(SERVED, 1, "PLUS", "plus", NUMBER, NUMBER, parameters=None)
-HOLD = Procedure(SERVED, 2, "HOLD", "hold", VOID, VOID)
-HELD = Procedure(SERVED, 3, "HELD", "held", VOID, VOID)
-CONFIGURED = Procedure(SERVED, 4, "CONFIGURED", "configured", VOID, NUMBER, nonblocking=True)
+PLUS = Procedure(SERVED, 1, "PLUS", "plus", NUMBER, NUMBER, parameters=None, acl=("number:plus",))
+HOLD = Procedure(SERVED, 2, "HOLD", "hold", VOID, VOID, acl=("none",))
+HELD = Procedure(SERVED, 3, "HELD", "held", VOID, VOID, acl=("none",))
+CONFIGURED = Procedure(
+    SERVED, 4, "CONFIGURED", "configured", VOID, NUMBER, nonblocking=True, acl=("none",)
+)
 
 
 class ServedServer:
@@ -72,7 +77,11 @@ class Served(ServedServer):
 def daemon_of(options: dict[str, Any]) -> Daemon:
     """A daemon with one server, which has 5 to 20 workers."""
     served = Served()
-    server = Server([served], listen=options.pop("listen"))
+    pki = options.pop("pki", None)
+    tls = None if pki is None else ServerTls(pkipath=pki)
+    rules = options.pop("access", None)
+    access = None if rules is None else Rules(rules)
+    server = Server([served], listen=options.pop("listen"), tls=tls, access=access)
     keys = {"own.number": whole(0, 9)}
     return Daemon({"served": server}, name="served", keys=keys, configured=served.take, **options)
 

@@ -149,7 +149,8 @@ def test_a_server_leaves_nothing_behind(tmp_path: Path) -> None:
                 assert raw.call(QUICK.number, number(1)).status == OK
                 assert two.call(QUICK.number, number(1)).status == OK
         assert not path.exists()
-    settle(lambda: (descriptors(), threading.active_count()) == before)
+    # What tests before this one have left may go meanwhile.
+    settle(lambda: descriptors() <= before[0] and threading.active_count() <= before[1])
 
 
 def test_a_server_may_be_started_again() -> None:

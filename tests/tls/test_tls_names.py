@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rpcgen.runtime.errors import TlsError
-from rpcgen.runtime.tls.names import distinguished_name, is_allowed
+from rpcgen.runtime.globs import is_allowed
+from rpcgen.runtime.tls.names import distinguished_name
 
 NAME = "C=UK,CN=libvirt.org"
 

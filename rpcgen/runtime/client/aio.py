@@ -60,7 +60,9 @@ class AsyncConnection:
         self._stream = stream
         self._router = AsyncEventRouter(self._loop, limits.events)
         self._callbacks: list[Callable[[ConnectionClosed], object]] = []
-        core = ClientConnection(limits, passes_fds=stream.passes_fds, strict=strict)
+        core = ClientConnection(
+            limits, passes_fds=stream.passes_fds, strict=strict, room=stream.room
+        )
         if keepalive is not None:
             core.start_keepalive(*keepalive, self._loop.time())
         self._channel = Channel(core, stream, self._loop, self._router.take, self._end)
@@ -175,6 +177,21 @@ class AsyncConnection:
             count: questions that may go without an answer before the connection is closed.
         """
         self._channel.start_keepalive(interval, count)
+
+    def wrap(self, layer: Callable[[ByteStream], ByteStream]) -> None:
+        """Have all bytes from now on go through a layer around the stream, with the same descriptor.
+
+        Raises:
+            LocalProtocolError: calls or streams are under way.
+            RemoteProtocolError: the server has sent something that belongs into it.
+            ConnectionClosed: the connection is closed.
+        """
+        core = self._channel.core
+        if core.calls:
+            raise LocalProtocolError("a layer cannot begin while calls are under way")
+        stream = layer(self._stream)
+        core.change_over(stream.room)
+        self._stream = self._channel.stream = stream
 
     async def close(self) -> None:
         """Close the connection, and wait until handlers of events have ended: they are cancelled."""

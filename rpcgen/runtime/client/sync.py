@@ -64,7 +64,9 @@ class Connection:
         strict: bool = False,
     ) -> None:
         self._stream = stream
-        self._core = ClientConnection(limits, passes_fds=stream.passes_fds, strict=strict)
+        self._core = ClientConnection(
+            limits, passes_fds=stream.passes_fds, strict=strict, room=stream.room
+        )
         self._events = Events(limits.events)
         self._buck = Buck(self._core, stream, self._events.take, self._events.end)
         if keepalive is not None:
@@ -184,6 +186,16 @@ class Connection:
         """
         self._buck.run(partial(self._buck.start_keepalive, interval, count))
 
+    def wrap(self, layer: Callable[[ByteStream], ByteStream]) -> None:
+        """Have all bytes from now on go through a layer around the stream, with the same descriptor.
+
+        Raises:
+            LocalProtocolError: calls or streams are under way.
+            RemoteProtocolError: the server has sent something that belongs into it.
+            ConnectionClosed: the connection is closed.
+        """
+        self._buck.run(partial(self._wrap, layer))
+
     def close(self) -> None:
         """Close the connection: whoever waits is told at once. May be called from any thread."""
         self._buck.close()
@@ -222,6 +234,13 @@ class Connection:
             raise
 
     # With the lock held
+
+    def _wrap(self, layer: Callable[[ByteStream], ByteStream]) -> None:
+        if self._core.calls:
+            raise LocalProtocolError("a layer cannot begin while calls are under way")
+        stream = layer(self._stream)
+        self._core.change_over(stream.room)
+        self._stream = self._buck.channel.stream = stream
 
     def _call_with_fds(
         self, procedure: Procedure[Any, Any], payload: bytes, fds: list[int]

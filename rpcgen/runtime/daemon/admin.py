@@ -24,7 +24,8 @@ from rpcgen.runtime.daemon import adminerrors as errors
 from rpcgen.runtime.daemon.clientfacts import facts_of, transport_of
 from rpcgen.runtime.daemon.keys import WORKERS_MAX
 from rpcgen.runtime.daemon.parameters import unsigned, unsigned_values
-from rpcgen.runtime.errors import ConnectionClosed, ProcessError
+from rpcgen.runtime.errors import ConnectionClosed, ProcessError, TlsError
+from rpcgen.runtime.message import rpc_error
 from rpcgen.runtime.server import Server
 
 if TYPE_CHECKING:
@@ -213,10 +214,17 @@ class AdminService(AdminServer):
         except ValueError as error:
             raise errors.invalid(str(error)) from None
 
-    def server_update_tls_files(self, call: Call, srv: AdminNonnullServer, flags: int) -> None:
+    async def server_update_tls_files(
+        self, call: Call, srv: AdminNonnullServer, flags: int
+    ) -> None:
         _admit(call, flags)
-        self._server(srv.name)
-        raise errors.no_tls()
+        tls = self._server(srv.name).tls
+        if tls is None:
+            raise errors.no_tls()
+        try:
+            tls.become(await asyncio.to_thread(tls.renewed))
+        except TlsError as error:
+            raise rpc_error(str(error)) from None
 
     # Clients
 

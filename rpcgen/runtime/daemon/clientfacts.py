@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 def transport_of(identity: Identity) -> VirClientTransport:
     """The kind of its connection."""
-    if identity.uid is None:
-        return VirClientTransport.VIR_CLIENT_TRANS_TCP
-    return VirClientTransport.VIR_CLIENT_TRANS_UNIX
+    if identity.uid is not None:
+        return VirClientTransport.VIR_CLIENT_TRANS_UNIX
+    if identity.secure:
+        return VirClientTransport.VIR_CLIENT_TRANS_TLS
+    return VirClientTransport.VIR_CLIENT_TRANS_TCP
 
 
 def facts_of(identity: Identity) -> list[AdminTypedParam]:
@@ -32,6 +34,8 @@ def facts_of(identity: Identity) -> list[AdminTypedParam]:
         facts["unix_group_name"] = _group(identity.gid)
     if identity.pid is not None:
         facts["unix_process_id"] = identity.pid
+    if identity.distinguished_name is not None:
+        facts["tls_x509_dname"] = identity.distinguished_name
     return [fact(name, value) for name, value in facts.items()]
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from copy import copy
 from typing import TYPE_CHECKING, Final
 
+from rpcgen.runtime.daemon.accesskeys import AccessKeys
 from rpcgen.runtime.daemon.configuration import text, whole
+from rpcgen.runtime.daemon.tlskeys import TlsKeys
 
 if TYPE_CHECKING:
     from rpcgen.runtime.daemon.configuration import Check, Configuration
@@ -67,6 +69,11 @@ class ServerKeys:
         interval, count = settings.keepalive
         self._prefix = f"servers.{name}."
         self._server = server
+        self._files: list[TlsKeys | AccessKeys] = []
+        if server.tls is not None:
+            self._files.append(TlsKeys(self._prefix, server.tls))
+        if server.access is not None:
+            self._files.append(AccessKeys(self._prefix, server, server.access))
         self._defaults = {
             "keepalive_interval": interval,
             "keepalive_count": count,
@@ -77,13 +84,17 @@ class ServerKeys:
     @property
     def checks(self) -> dict[str, Check]:
         """The keys with their prefix."""
-        return {self._prefix + key: check for key, check in SERVER_KEYS.items()}
+        found = {self._prefix + key: check for key, check in SERVER_KEYS.items()}
+        for one in self._files:
+            found |= one.checks
+        return found
 
     def check(self, file: Configuration) -> None:
-        """Refuse numbers that contradict each other.
+        """Refuse numbers that contradict each other, and files that do not do.
 
         Raises:
             ConfigurationError: for one that is in the file.
+            TlsError: files that the program has chosen.
         """
         values, trial = self._values(file), copy(self._server.settings)
         if bool(values["max_workers"]) != bool(trial.max_workers):
@@ -94,6 +105,8 @@ class ServerKeys:
                 change(*(values[key] for key in keys))
             except ValueError as error:
                 raise file.error(self._first(file, keys), str(error)) from None
+        for one in self._files:
+            one.check(file)
 
     def apply(self, file: Configuration) -> None:
         """Put into force what has been checked."""
@@ -102,6 +115,8 @@ class ServerKeys:
         self._server.set_client_limits(*(values[key] for key in _CLIENTS))
         settings.max_client_requests = values["max_client_requests"]
         settings.keepalive = values["keepalive_interval"], values["keepalive_count"]
+        for one in self._files:
+            one.apply()
 
     def _values(self, file: Configuration) -> dict[str, int]:
         return {

@@ -51,6 +51,14 @@ class HandledCall:
         """Descriptors that came with the call: closed when the handler is done."""
         return self.incoming.fds
 
+    def may(self, permission: str, /) -> bool:
+        """Whether the server's policy lets the client do something, such as ``domain:getattr``."""
+        guard = getattr(self.incoming.route, "guard", None)
+        if guard is None:
+            return True
+        is_allowed: bool = guard.may(self.session.identity, permission, self.procedure)
+        return is_allowed
+
 
 class StreamingCall(HandledCall):
     """A call that opens a stream; see ``stubs.StreamCall``.

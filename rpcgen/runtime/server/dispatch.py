@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
+    from rpcgen.runtime.access.guard import Guard
     from rpcgen.runtime.program import Procedure
     from rpcgen.runtime.server.loop import Loop
     from rpcgen.runtime.server.session import Session
@@ -38,12 +39,13 @@ class Place(Enum):
 class Method(Route):
     """A procedure, the handler that answers it, and where that runs."""
 
-    __slots__ = ("is_urgent", "place")
+    __slots__ = ("guard", "is_urgent", "place")
 
     def __init__(
         self, procedure: Procedure[Any, Any], handler: Callable[..., Any], *, has_workers: bool
     ) -> None:
         super().__init__(procedure, handler)
+        self.guard: Guard | None = None
         self.is_urgent = procedure.priority == "high"
         if procedure.nonblocking or _is_async(handler):
             self.place = Place.LOOP
@@ -53,12 +55,18 @@ class Method(Route):
             self.place = Place.WORKER if has_workers else Place.LOOP
 
 
-def programs_of(servers: Iterable[object], *, has_workers: bool) -> Programs:
+def programs_of(
+    servers: Iterable[object], *, has_workers: bool, guard: Guard | None = None
+) -> Programs:
     """What servers offer.
+
+    Args:
+        guard: stands before the handlers.
 
     Raises:
         TypeError: one is no instance of a generated server class.
-        ValueError: two offer the same version of the same program.
+        ValueError: two offer the same version of the same program, or a procedure does not say
+            what the guard has to know.
     """
     found: dict[tuple[int, int], Mapping[int, Route]] = {}
     for server in servers:
@@ -68,11 +76,23 @@ def programs_of(servers: Iterable[object], *, has_workers: bool) -> Programs:
         key = (table.program.number, table.program.version)
         if key in found:
             raise ValueError(f"{table.program!r} is offered twice")
-        found[key] = {
+        methods = {
             number: Method(route.procedure, route.handler, has_workers=has_workers)
             for number, route in table.routes(server).items()
         }
+        if guard is not None:
+            _protect(methods.values(), guard, table)
+        found[key] = methods
     return found
+
+
+def _protect(methods: Iterable[Method], guard: Guard, table: DispatchTable) -> None:
+    from rpcgen.runtime.access.policy import constants_beside
+
+    constants = constants_beside(table.base.__module__)
+    for method in methods:
+        method.guard = guard
+        method.handler = guard.protect(method.procedure, method.handler, constants)
 
 
 class Dispatcher:

@@ -12,6 +12,7 @@ from libvirt_rpc.libvirt_common.types import VirConnectCloseReason
 from rpcgen.runtime.errors import ConnectionClosed
 from rpcgen.runtime.limits import STREAM_THREADS_MAX
 from rpcgen.runtime.server.dispatch import Dispatcher
+from rpcgen.runtime.server.handshakes import Handshakes
 from rpcgen.runtime.server.loop import Loop
 from rpcgen.runtime.server.saved import SavedServer, SavedService
 from rpcgen.runtime.server.service import Service
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from rpcgen.runtime.program import Procedure
     from rpcgen.runtime.server.settings import Settings
     from rpcgen.runtime.server_connection import Programs
+    from rpcgen.runtime.tls.context import ServerTls
     from rpcgen.runtime.transport.listen import Listener
 
     A = TypeVar("A")
@@ -56,6 +58,7 @@ class Engine:
         limits: Limits,
         settings: Settings,
         listeners: Iterable[Listener],
+        tls: ServerTls | None = None,
     ) -> None:
         self.programs = programs
         self.takes_fds = any(
@@ -76,7 +79,10 @@ class Engine:
         self.sessions: dict[int, Session] = {}
         self._next_id = 1
         self._anonymous: set[int] = set()
-        self._services = [Service(one, self.loop, self.adopt) for one in listeners]
+        self.handshakes: Handshakes | None = None
+        if tls is not None:
+            self.handshakes = Handshakes(tls, self.loop.asyncio, self._secured)
+        self._services = [self._service(one) for one in listeners]
         self.is_stopping = False
         self.saved: SavedServer | None = None
         self._save: Callable[[Session], object] | None = None
@@ -95,10 +101,24 @@ class Engine:
         self._next_id += 1
         self.update_accepting()
 
+    def _secured(self, stream: ByteStream) -> None:
+        """A handshake is done; it began when there was room, which others may have taken."""
+        if len(self.sessions) < self.settings.max_clients:
+            self.adopt(stream)
+        else:
+            stream.close()
+
+    def _service(self, listener: Listener) -> Service:
+        if listener.address.kind != "tls":
+            return Service(listener, self.loop, self.adopt)
+        assert self.handshakes is not None  # noqa: S101  (the server has checked it)
+        return Service(listener, self.loop, self.handshakes.begin)
+
     def _add(self, number: int, stream: ByteStream) -> Session:
         session = self.sessions[number] = Session(number, stream, self)
         if not session.is_authenticated:
             self._anonymous.add(number)
+            session.await_login()
         return session
 
     def restore(
@@ -116,8 +136,6 @@ class Engine:
             self._next_id = max(self._next_id, number + 1)
             session = self._add(number, SocketStream(socket.socket(fileno=client.socket.fd)))
             session.restore(client)
-            if session.is_authenticated:
-                self._anonymous.discard(number)
             if restored is not None:
                 restored(session, client.data)
         self.update_accepting()
@@ -191,6 +209,7 @@ class Engine:
         if self.is_stopping:
             return
         self.is_stopping = True
+        self._end_handshakes()
         self._save = save
         self.saved = self._settings_saved()
         for session in list(self.sessions.values()):
@@ -217,7 +236,7 @@ class Engine:
     @property
     def _auth(self) -> int:
         """How clients authenticate (remote_auth_type): some way, or none."""
-        return int(self.settings.auth_required)
+        return int(bool(self.settings.auth_required))
 
     def _settings_saved(self) -> SavedServer:
         settings = self.settings
@@ -225,7 +244,11 @@ class Engine:
         services = [
             SavedService(self._auth, False, settings.max_client_requests, [service.release()])
             for service in self._services
+            if service.can_move
         ]
+        for service in self._services:
+            if not service.can_move:
+                service.close()
         return SavedServer(
             min_workers=settings.min_workers,
             max_workers=settings.max_workers,
@@ -258,6 +281,7 @@ class Engine:
             self._take_back()
         if not self.is_stopping:
             self.is_stopping = True
+            self._end_handshakes()
             for service in self._services:
                 service.close()
             for session in list(self.sessions.values()):
@@ -265,6 +289,10 @@ class Engine:
             self._end_handlers()
         if timeout is not None:
             self._give_up_at(self.loop.asyncio.time() + timeout)
+
+    def _end_handshakes(self) -> None:
+        if self.handshakes is not None:
+            self.handshakes.close()
 
     def _give_up_at(self, when: float) -> None:
         if self._timer is not None:

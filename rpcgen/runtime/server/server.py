@@ -10,7 +10,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rpcgen.runtime.errors import LocalProtocolError
+from rpcgen.runtime.errors import LocalProtocolError, TlsError
 from rpcgen.runtime.limits import HAND_OVER_TIMEOUT, STOP_TIMEOUT, Limits
 from rpcgen.runtime.server.dispatch import programs_of
 from rpcgen.runtime.server.engine import Engine
@@ -25,11 +25,14 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self, TypeVar
 
-    from rpcgen.runtime.interfaces import ByteStream
+    from rpcgen.runtime.access.guard import Guard
+    from rpcgen.runtime.access.policy import AccessPolicy
+    from rpcgen.runtime.interfaces import ByteStream, Identity
     from rpcgen.runtime.program import Procedure
     from rpcgen.runtime.server.saved import SavedServer
     from rpcgen.runtime.server.session import Session
     from rpcgen.runtime.server.statistics import Statistics
+    from rpcgen.runtime.tls.context import ServerTls
     from rpcgen.runtime.transport.address import Address
     from rpcgen.runtime.transport.listen import Listener
 
@@ -46,8 +49,10 @@ class Server:
 
     Args:
         programs: instances of generated server classes, any number of programs and versions.
-        listen: addresses, as ``unix:///path`` or ``tcp://host:port``; port 0 lets the system choose.
+        listen: addresses, as ``unix:///path``, ``tcp://host:port`` or ``tls://host:port``; port 0 lets
+            the system choose.
             Also sockets that are bound, as the service manager passes them; they are the server's.
+        tls: certificates and whom they let in, for ``tls://``.
         limits: of connections, where the defaults do not do.
         min_workers, max_workers: threads for plain handlers; with a maximum of 0 these run on the
             event loop, which must be enough for them.
@@ -61,13 +66,17 @@ class Server:
             it is asked; each session starts that with ``start_keepalive``.
         socket_mode: permissions of UNIX sockets.
         auth_required: whether clients must authenticate before they call what is not marked
-            ``@auth: none``.
+            ``@auth: none``; or what says that of each.
+        access: decides, before a handler runs, whether the peer has the permissions of ``@acl``,
+            which every procedure must then have. By default all may call all.
         loop_factory: makes the event loop of ``run`` and ``with``, such as ``uvloop.new_event_loop``.
 
     Raises:
         TypeError: what is no instance of a generated server class.
-        ValueError: numbers that contradict each other, a program offered twice.
+        ValueError: numbers that contradict each other, a program offered twice, with ``access`` a
+            procedure whose ``@acl`` is missing or cannot be understood.
         ConnectError: an address that is none.
+        TlsError: ``tls://`` without ``tls``.
     """
 
     def __init__(
@@ -75,6 +84,7 @@ class Server:
         programs: Sequence[object],
         *,
         listen: Sequence[str | socket.socket] = (),
+        tls: ServerTls | None = None,
         limits: Limits | None = None,
         min_workers: int = 5,
         max_workers: int = 20,
@@ -85,11 +95,18 @@ class Server:
         max_client_requests: int = 5,
         keepalive: tuple[float, int] = (5, 5),
         socket_mode: int = 0o700,
-        auth_required: bool = False,
+        auth_required: bool | Callable[[Identity], bool] = False,
+        access: AccessPolicy | None = None,
         loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
     ) -> None:
-        self._programs = programs_of(programs, has_workers=bool(max_workers))
+        self._guard: Guard | None = None
+        if access is not None:
+            from rpcgen.runtime.access.guard import Guard
+
+            self._guard = Guard(access)
+        self._programs = programs_of(programs, has_workers=bool(max_workers), guard=self._guard)
         self._addresses = [addresses.parse(one) if isinstance(one, str) else one for one in listen]
+        self._tls = tls
         self._limits = limits or Limits()
         self._settings = Settings(
             min_workers=min_workers,
@@ -103,6 +120,8 @@ class Server:
             socket_mode=socket_mode,
             auth_required=auth_required,
         )
+        if tls is None and any(_is_tls(one) for one in self._addresses):
+            raise TlsError("tls:// needs certificates: expected tls=ServerTls(...)")
         self._loop_factory = loop_factory
         self._listeners: list[Listener] = []
         self._engine: Engine | None = None
@@ -178,6 +197,16 @@ class Server:
         return self._settings
 
     @property
+    def tls(self) -> ServerTls | None:
+        """Its certificates, and whom they let in; ``reload`` reads them again."""
+        return self._tls
+
+    @property
+    def access(self) -> AccessPolicy | None:
+        """Who decides what a client may do; None if all may do everything."""
+        return None if self._guard is None else self._guard.policy
+
+    @property
     def statistics(self) -> Statistics:
         """What is going on, and what has happened since it was started."""
         return self._running().statistics()
@@ -214,6 +243,16 @@ class Server:
         self._settings.set_workers(minimum, maximum, priority)
         if self._engine is not None and self._engine.workers is not None:
             self._engine.workers.resize(minimum, maximum, priority)
+
+    def set_access(self, policy: AccessPolicy) -> None:
+        """Have another policy decide from the next call on, of clients that are connected too.
+
+        Raises:
+            ValueError: the server began without one.
+        """
+        if self._guard is None:
+            raise ValueError("access: a server that began without a policy cannot get one")
+        self._guard.policy = policy
 
     def set_client_limits(self, max_clients: int, max_anonymous: int) -> None:
         """Change how many clients are accepted; those who are there stay.
@@ -269,7 +308,7 @@ class Server:
     ) -> None:
         """When it is started, go on with what another server has left, and its limits.
 
-        It listens there and nowhere else.
+        It listens there, and anew at its own addresses of TLS, which are not saved.
 
         Args:
             saved: its descriptors are the server's from the start on.
@@ -309,7 +348,11 @@ class Server:
                 for one in self._addresses:
                     if isinstance(one, socket.socket):
                         one.close()
-            self._engine = Engine(self._programs, self._limits, self._settings, self._listeners)
+                    elif _is_tls(one):
+                        self._listeners += self._listen(one)
+            self._engine = Engine(
+                self._programs, self._limits, self._settings, self._listeners, self._tls
+            )
         except BaseException:
             for listener in self._listeners:
                 listener.close()
@@ -368,3 +411,7 @@ class Server:
         except Exception as error:  # noqa: BLE001  (raised where the block is entered)
             problems.append(error)
             started.set()
+
+
+def _is_tls(where: Address | socket.socket) -> bool:
+    return not isinstance(where, socket.socket) and where.kind == "tls"

@@ -53,6 +53,11 @@ class Service:
             self._loop.remove_reader(self.listener.socket)
         self._is_watched = watch
 
+    @property
+    def can_move(self) -> bool:
+        """Whether another process would serve it the same way: what is saved does not tell of TLS."""
+        return self.listener.address.kind != "tls"
+
     def close(self) -> None:
         """Stop listening."""
         self._let_go()

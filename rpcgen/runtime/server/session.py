@@ -5,6 +5,7 @@ Its bytes are ``traffic``'s, its packets the core's, its calls the dispatcher's.
 
 from __future__ import annotations
 
+import logging
 import select
 import threading
 import time
@@ -13,19 +14,22 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from libvirt_rpc.libvirt_common.types import VirConnectCloseReason
-from rpcgen.runtime.errors import ConnectionClosed
+from rpcgen.runtime import limits
+from rpcgen.runtime.errors import ConnectionClosed, ProtocolError
 from rpcgen.runtime.limits import STREAMS_MAX
 from rpcgen.runtime.message import RemoteError, rpc_error
 from rpcgen.runtime.server.saved import SavedClient, SavedSocket
 from rpcgen.runtime.server.traffic import Traffic, close_fds, close_strays
 from rpcgen.runtime.server_connection import IncomingCall, ServerConnection
 from rpcgen.runtime.state import ConnectionInput, ConnectionState
+from rpcgen.runtime.transport.layered import LayeredStream
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
     from typing import Any, TypeVar
 
+    from rpcgen.runtime.auth.mechanism import SecurityLayer
     from rpcgen.runtime.interfaces import ByteStream, Identity
     from rpcgen.runtime.program import Procedure
     from rpcgen.runtime.server.answers import Answer
@@ -35,6 +39,9 @@ if TYPE_CHECKING:
 
     A = TypeVar("A")
 
+_logger = logging.getLogger(__name__)
+
+_ERROR = VirConnectCloseReason.VIR_CONNECT_CLOSE_REASON_ERROR
 _EOF = VirConnectCloseReason.VIR_CONNECT_CLOSE_REASON_EOF
 _KEEPALIVE = VirConnectCloseReason.VIR_CONNECT_CLOSE_REASON_KEEPALIVE
 _CLIENT = VirConnectCloseReason.VIR_CONNECT_CLOSE_REASON_CLIENT
@@ -56,7 +63,9 @@ class Session:
         "_callbacks",
         "_closing",
         "_engine",
+        "_layer",
         "_lock",
+        "_login",
         "_stream",
         "_timer",
         "connected",
@@ -74,11 +83,14 @@ class Session:
             engine.programs,
             engine.limits,
             passes_fds=stream.passes_fds,
-            authenticated=not engine.settings.auth_required,
+            authenticated=not engine.settings.demands_auth(stream.identity),
+            room=stream.room,
         )
         self._stream = stream
         self._engine = engine
-        self._timer: asyncio.TimerHandle | None = None
+        self._layer: SecurityLayer | None = None  # begins behind the next reply
+        self._timer: asyncio.TimerHandle | None = None  # of signs of life
+        self._login: asyncio.TimerHandle | None = None  # until it has proved who it is
         self._closing = ConnectionClosed("closed by this side", _CLIENT)
         self._lock = threading.Lock()  # of the callbacks
         self._callbacks: list[Callable[[], object]] | None = []  # None: the client is gone
@@ -132,11 +144,22 @@ class Session:
                 return
         wanted()
 
-    def authenticate(self) -> None:
-        """From now on all procedures may be called."""
+    def authenticate(self, user: str | None = None, layer: SecurityLayer | None = None) -> None:
+        """From now on all procedures may be called.
+
+        Args:
+            user: who the client is by SASL.
+            layer: what protects everything behind the reply that is given next.
+        """
+        if user is not None:
+            self.identity.sasl_user_name = user
+        if layer is not None:
+            # Until the layer begins, whoever is on the way could send calls in the client's name.
+            self._layer = layer
+            return
         # At once: the next call may come as soon as the reply is sent.
         self.core.authenticated = True
-        self._engine.loop.do(partial(self._engine.trust, self))
+        self._engine.loop.do(self._trusted)
 
     def start_keepalive(self) -> None:
         """Ask the client for signs of life, as the server's settings say."""
@@ -165,11 +188,20 @@ class Session:
         else:
             done = self.traffic.written
             self.traffic.touch()
+        if self._layer is not None:
+            done = partial(self._begin_layer, done)
         if error is None:
             self.core.reply(call, payload, fds, done)
         else:
             self._engine.counters.errors += 1
             self.core.fail(call, error, done)
+
+    def await_login(self) -> None:
+        """Have it prove who it is within ``AUTH_TIMEOUT``."""
+        if limits.AUTH_TIMEOUT:
+            self._login = self._engine.loop.asyncio.call_later(
+                limits.AUTH_TIMEOUT, self._check_login
+            )
 
     def put_event(self, procedure: Procedure[Any, None], payload: bytes) -> None:
         """Queue an event."""
@@ -189,8 +221,12 @@ class Session:
         self.traffic.drain()
 
     def suspend(self) -> None:
-        """Have it come to rest, for another process to go on with it."""
-        self.traffic.suspend()
+        """Have it come to rest, for another process to go on with it, or to its end if none can."""
+        if self._stream.can_move:
+            self.traffic.suspend()
+        else:
+            why = "the server is restarting, and what is encrypted cannot move"
+            self.drain(ConnectionClosed(why, _CLIENT))
 
     def break_streams(self, why: ConnectionClosed) -> None:
         """End streams that would go on."""
@@ -201,6 +237,8 @@ class Session:
         """Be what another process has saved."""
         self.connected = saved.connected
         self.core.authenticated = not saved.auth_pending
+        if self.is_authenticated:
+            self._trusted()
 
     def release(self, auth: int, data: object) -> SavedClient:
         """Leave a connection at rest to another process: its callbacks are not called.
@@ -209,7 +247,7 @@ class Session:
             auth: how it authenticates (remote_auth_type).
             data: what goes with it.
         """
-        self._stop_asking()
+        self._stop_timers()
         self.traffic.stop()
         self.core.close("left to another process")
         with self._lock:
@@ -254,14 +292,17 @@ class Session:
 
     def rested(self) -> None:
         """Nothing is under way."""
-        self._engine.keep(self)
+        if self._stream.can_move:
+            self._engine.keep(self)
+        else:
+            self.suspend()  # a layer has begun in the meantime
 
     def lost(self, error: ConnectionClosed) -> None:
         """Close at once."""
         streams = list(self.core.streams.values())
         if not self.core.close(str(error), error.reason):
             return
-        self._stop_asking()
+        self._stop_timers()
         with suppress(OSError):
             self._stream.identity  # noqa: B018  (the last chance to ask the system)
         close_strays(self.core)
@@ -297,15 +338,47 @@ class Session:
         most = self.core.limits.fds
         return f"{len(fds)} descriptors exceed {most}" if len(fds) > most else ""
 
+    def _begin_layer(self, done: Callable[[], object] | None) -> None:
+        """The reply before the layer is written, to the last byte."""
+        if done is not None:
+            done()
+        layer, self._layer = self._layer, None
+        if layer is None or self.core.closed is not None:
+            return
+        stream = LayeredStream(self._stream, layer)
+        try:
+            self.core.change_over(stream.room)
+        except ProtocolError as error:
+            raise ConnectionClosed(str(error), _ERROR) from error
+        self._stream = self.traffic.stream = stream
+        self.core.authenticated = True
+        self._trusted()
+
+    def _trusted(self) -> None:
+        if self._login is not None:
+            self._login.cancel()
+        if self.core.closed is None:
+            self._engine.trust(self)
+
+    def _check_login(self) -> None:
+        if self.is_authenticated:
+            return
+        if self.traffic.requests and not self.core.outbox:
+            self.await_login()  # it is this side that has not answered
+            return
+        _logger.warning("%r: no login within %g seconds", self.identity, limits.AUTH_TIMEOUT)
+        self.lost(ConnectionClosed("the client has not authenticated in time", _ERROR))
+
     def _start_keepalive(self) -> None:
         interval, count = self._engine.settings.keepalive
         if self.core.closed is None and self.core.keepalive is None:
             self.core.start_keepalive(interval, count, self._engine.loop.asyncio.time())
             self._wait_for_silence()
 
-    def _stop_asking(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+    def _stop_timers(self) -> None:
+        for timer in (self._timer, self._login):
+            if timer is not None:
+                timer.cancel()
 
     def _wait_for_silence(self) -> None:
         if self.core.keepalive is not None:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rpcgen.runtime.interfaces import Identity
+
 
 class Settings:
     """See ``Server``; what may change at run time is changed here."""
@@ -31,7 +37,7 @@ class Settings:
         max_client_requests: int,
         keepalive: tuple[float, int],
         socket_mode: int,
-        auth_required: bool,
+        auth_required: bool | Callable[[Identity], bool],
     ) -> None:
         self.max_queued_clients = max_queued_clients
         self.max_client_requests = max_client_requests
@@ -46,6 +52,11 @@ class Settings:
             raise ValueError(f"keepalive: expected a count of 0 or more, got {keepalive[1]}")
         self.set_workers(min_workers, max_workers, priority_workers)
         self.set_clients(max_clients, max_anonymous_clients)
+
+    def demands_auth(self, identity: Identity) -> bool:
+        """Whether a client must authenticate."""
+        required = self.auth_required
+        return required if isinstance(required, bool) else required(identity)
 
     def set_workers(self, minimum: int, maximum: int, priority: int) -> None:
         """Bounds of the pool of workers."""

@@ -89,6 +89,7 @@ class Traffic:
 
     Attributes:
         requests: calls that were accepted, and whose replies are not written.
+        stream: where the bytes come from and go to.
         fresh: what was queued since the last attempt to write everything.
         is_stalled: whether it waits until handlers take stream data; handlers' threads look at it.
         is_touched: whether the loop has it step soon.
@@ -105,13 +106,13 @@ class Traffic:
         "_loop",
         "_max_requests",
         "_owner",
-        "_stream",
         "_takes_fds",
         "_waiting",
         "fresh",
         "is_stalled",
         "is_touched",
         "requests",
+        "stream",
     )
 
     def __init__(
@@ -130,7 +131,7 @@ class Traffic:
         self.is_stalled = False
         self.is_touched = False
         self._waiting = Queued()  # what an attempt to write has left
-        self._stream = stream
+        self.stream = stream
         self._fd = stream.fileno()
         self._core = core
         self._owner = owner
@@ -220,9 +221,9 @@ class Traffic:
         fds: Sequence[int] = ()
         try:
             if self._takes_fds:
-                count, fds = self._stream.receive_with_fds(space)
+                count, fds = self.stream.receive_with_fds(space)
             else:
-                count = self._stream.receive(space)
+                count = self.stream.receive(space)
         except ConnectionClosed as error:
             self._owner.lost(error)
             return
@@ -278,14 +279,14 @@ class Traffic:
 
     def _flush(self) -> bool:
         """Write as much as the system takes; whether that is all."""
-        outbox, send = self._core.outbox, self._stream.send
+        outbox = self._core.outbox
         while outbox:
             batch = outbox.batch()
             if not batch:
                 if not self._flush_fd():
                     return False
                 continue
-            count = send(batch)
+            count = self.stream.send(batch)  # another one after a reply that begins a layer
             self._counters.bytes_out += count
             outbox.sent(count)  # of 0 as well: what is empty waits for nothing
             if not count and outbox:
@@ -296,7 +297,7 @@ class Traffic:
     def _flush_fd(self) -> bool:
         outbox = self._core.outbox
         fd = outbox.fd
-        if fd is None or not self._stream.send_fd(fd):
+        if fd is None or not self.stream.send_fd(fd):
             return False
         os.close(outbox.sent_fd())
         return True

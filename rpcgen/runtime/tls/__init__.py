@@ -1,4 +1,4 @@
-"""TLS by libvirt's rules: where credentials lie, what is checked of certificates, and contexts.
+"""TLS as libvirt has it: files, checks of certificates, handshake and confirmation, the stream inside.
 
-The bytes of a connection are another matter: nothing here that makes credentials opens a socket.
+The only place where ``ssl`` and ``cryptography`` are seen. What travels inside is not known here.
 """

@@ -1,4 +1,4 @@
-"""A certificate's distinguished name as GnuTLS prints it, and lists of the names that may enter.
+"""A certificate's distinguished name as GnuTLS prints it.
 
 ``tls_allowed_dn_list`` is written after what GnuTLS prints, so this prints the same, from the
 bytes of the certificate. Whether a certificate is good is not asked here.
@@ -10,7 +10,7 @@ from rpcgen.runtime.errors import TlsError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from typing import Final
 
 SEQUENCE: Final = 0x30
@@ -92,35 +92,6 @@ def distinguished_name(der: bytes) -> str:
     if not parts:
         raise TlsError("the certificate has no distinguished name: its subject is empty")
     return ",".join(parts)
-
-
-def is_allowed(dn: str, patterns: Sequence[str] | None) -> bool:
-    """Whether a name is on a list (``tls_allowed_dn_list``).
-
-    Args:
-        dn: as ``distinguished_name`` gives it.
-        patterns: each for an entire name; ``*`` is any text, ``?`` any character, and nothing
-            else has a meaning (as in GLib's ``g_pattern_match_simple``). None allows everybody,
-            an empty list nobody.
-    """
-    return patterns is None or any(_matches(dn, pattern) for pattern in patterns)
-
-
-def _matches(text: str, pattern: str) -> bool:
-    """A match in at most ``len(text) * len(pattern)`` steps: long names come from peers."""
-    at = star = mark = 0
-    position = -1
-    while mark < len(text):
-        if at < len(pattern) and pattern[at] == "*":
-            position, star, at = mark, at, at + 1
-        elif at < len(pattern) and pattern[at] in ("?", text[mark]):
-            at, mark = at + 1, mark + 1
-        elif position >= 0:  # the last star takes one more
-            position += 1
-            at, mark = star + 1, position
-        else:
-            return False
-    return not pattern[at:].strip("*")
 
 
 def _subject(der: bytes) -> bytes:

@@ -1,7 +1,8 @@
 """Where to connect or listen, as text.
 
 ``unix:///run/x.sock``, ``unix://@name`` in Linux's abstract space, ``tcp://host:port``,
-``tcp://[::1]:0``, ``command:program argument``. Nothing here opens a socket or starts a program.
+``tcp://[::1]:0``, ``tls://host:port`` for TLS over TCP, ``command:program argument``. Nothing here
+opens a socket or starts a program.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ class Address:
     """A place to connect to or to listen at.
 
     Attributes:
-        kind: ``unix``, ``tcp`` or ``command``.
+        kind: ``unix``, ``tcp``, ``tls`` or ``command``.
         path: of a UNIX socket; abstract names begin with ``@``.
-        host, port: of TCP; an empty host is every address of the machine, for listeners.
+        host, port: of TCP, with TLS or not; an empty host is every address of the machine, for listeners.
         argv: of a command: the program and its arguments.
     """
 
@@ -55,7 +56,7 @@ class Address:
         if self.kind == "unix":
             return f"unix://{self.path}"
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"tcp://{host}:{self.port}"
+        return f"{self.kind}://{host}:{self.port}"
 
 
 def parse(text: str) -> Address:
@@ -71,10 +72,10 @@ def parse(text: str) -> Address:
         raise ConnectError(f"{text!r}: expected unix:///path or tcp://host:port")
     if kind == "unix":
         return _unix(text, rest)
-    if kind == "tcp":
-        return _tcp(text, rest)
+    if kind in ("tcp", "tls"):
+        return _tcp(text, kind, rest)
     raise ConnectError(
-        f"{text!r}: no transport is called {kind!r}: there are unix, tcp and command"
+        f"{text!r}: no transport is called {kind!r}: there are unix, tcp, tls and command"
     )
 
 
@@ -117,7 +118,7 @@ def _unix(text: str, path: str) -> Address:
     return Address("unix", path=path)
 
 
-def _tcp(text: str, rest: str) -> Address:
+def _tcp(text: str, kind: str, rest: str) -> Address:
     host, separator, port = rest.rstrip("/").rpartition(":")
     if not separator or not (port.isascii() and port.isdigit()) or int(port) > 0xFFFF:
         raise ConnectError(f"{text!r}: expected a port from 0 to 65535 at the end")
@@ -125,4 +126,4 @@ def _tcp(text: str, rest: str) -> Address:
         host = host[1:-1]
     elif ":" in host:
         raise ConnectError(f"{text!r}: expected brackets around an IPv6 address")
-    return Address("tcp", host=host, port=int(port))
+    return Address(kind, host=host, port=int(port))

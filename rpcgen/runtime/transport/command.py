@@ -77,6 +77,9 @@ class CommandStream:
 
     __slots__ = ("_child", "_program", "_stream", "_words", "identity", "passes_fds")
 
+    room = 1
+    can_move = False
+
     def __init__(
         self, connected: socket.socket, child: subprocess.Popen[bytes], program: str
     ) -> None:

@@ -5,6 +5,7 @@ A command is a connection as soon as it runs: whether it reaches anybody shows w
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 
@@ -124,5 +125,9 @@ def _found(results: Iterable[tuple[Any, ...]]) -> list[Candidate]:
 
 
 def _refused(address: Address, problem: OSError | None) -> ConnectError:
-    why = (problem.strerror or str(problem)) if problem else "no address found"
+    why = "no address found"
+    if problem is not None:
+        # By the number: asyncio's own words name an address again, and no reason.
+        is_numbered = isinstance(problem.errno, int) and problem.errno > 0
+        why = os.strerror(problem.errno) if is_numbered else problem.strerror or str(problem)
     return ConnectError(f"{address}: cannot connect: {why}")

@@ -88,9 +88,12 @@ def listen(address: Address, backlog: int, *, mode: int = 0o700) -> list[Listene
     try:
         if address.kind == "unix":
             return [_listen_unix(address, backlog, mode)]
-        return _listen_tcp(address, backlog)
+        found = _listen_tcp(address, backlog)
     except OSError as error:
         raise ConnectError(f"{address}: cannot listen: {error.strerror or error}") from error
+    for listener in found:
+        listener.address.kind = address.kind
+    return found
 
 
 def _listen_unix(address: Address, backlog: int, mode: int) -> Listener:

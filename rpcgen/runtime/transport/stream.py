@@ -30,6 +30,9 @@ _CREDENTIALS: Final = struct.Struct("3i")
 _FDS_SPACE: Final = socket.CMSG_SPACE(16 * 4)
 """Room for more descriptors than may come with a byte, so that too many are seen, not lost."""
 
+_PEERSEC: Final = 31
+"""``SO_PEERSEC``, which the ``socket`` module does not name."""
+
 _ERROR, _EOF = 0, 1
 
 
@@ -37,6 +40,9 @@ class SocketStream:
     """See ``ByteStream``; it owns the socket."""
 
     __slots__ = ("_identity", "_recv", "_send", "_socket", "passes_fds")
+
+    room = 1
+    can_move = True
 
     def __init__(self, connected: socket.socket) -> None:
         connected.settimeout(None)
@@ -128,9 +134,33 @@ def _identity(connected: socket.socket) -> Identity:
     if connected.family == socket.AF_UNIX:
         raw = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         pid, uid, gid = _CREDENTIALS.unpack(raw)
-        return Identity(uid=uid, gid=gid, pid=pid, secure=True)
+        return Identity(
+            uid=uid,
+            gid=gid,
+            pid=pid,
+            secure=True,
+            start_time=_start_time(pid),
+            selinux_context=_label(connected),
+        )
     try:
         host, port, *_ = connected.getpeername()
     except OSError:
         return Identity()
     return Identity(address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+
+
+def _start_time(pid: int) -> int | None:
+    """Field 22 of ``/proc/PID/stat``; the second, a name in brackets, may contain anything."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def _label(connected: socket.socket) -> str | None:
+    try:
+        raw = connected.getsockopt(socket.SOL_SOCKET, _PEERSEC, 256)
+    except OSError:
+        return None
+    return raw.rstrip(b"\0").decode(errors="backslashreplace") or None

@@ -1,0 +1,159 @@
+"""A byte stream inside TLS, once the handshake is over.
+
+It keeps nothing back: a record that has come is handed out whole, in the same call. Who the peer
+is was found out before, by ``handshake``.
+"""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import suppress
+
+from rpcgen.runtime.errors import ConnectionClosed
+from rpcgen.runtime.tls.wire import RECORD
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Final
+
+    from rpcgen.runtime.interfaces import Identity
+    from rpcgen.runtime.tls.wire import Wire
+    from rpcgen.runtime.xdr import Buffer
+
+_CHUNK: Final = 4 * RECORD
+"""Plain bytes that are encrypted before the system is asked to take them."""
+
+_RECORDS_AT_ONCE: Final = 64
+"""Records without data, or parts of one, after which others have their turn."""
+
+_ERROR, _EOF = 0, 1
+
+
+class TlsStream:
+    """See ``ByteStream``; it owns the stream below. Descriptors do not travel."""
+
+    __slots__ = ("_held", "_ssl", "_wire", "identity")
+
+    room = RECORD
+    can_move = False
+    passes_fds = False
+
+    def __init__(self, wire: Wire, inside: ssl.SSLObject, identity: Identity) -> None:
+        self._wire = wire
+        self._ssl = inside
+        self._held = 0  # plain bytes that are encrypted, but not all sent
+        self.identity = identity
+
+    @property
+    def version(self) -> str:
+        """Of the protocol: ``TLSv1.2``, ``TLSv1.3``."""
+        return self._ssl.version() or ""
+
+    @property
+    def cipher(self) -> tuple[str, int]:
+        """The cipher's name, and the bits of its key."""
+        name, _, bits = self._ssl.cipher() or ("", "", 0)
+        return name, bits
+
+    def fileno(self) -> int:
+        return self._wire.below.fileno()
+
+    def receive(self, space: memoryview) -> int | None:
+        # One record with data and no more: what comes behind it, the end for one, is then still
+        # in the system, where somebody looks for it.
+        for _ in range(_RECORDS_AT_ONCE):
+            fetched = self._wire.fetch()
+            if fetched is None:
+                return None
+            count = self._decrypt(space)
+            if count is not None:
+                return count
+            if not fetched:
+                return 0
+        return None
+
+    def receive_with_fds(self, space: memoryview) -> tuple[int | None, list[int]]:
+        return self.receive(space), []
+
+    def send(self, buffers: Sequence[Buffer]) -> int:
+        # Bytes count as taken when all of their ciphertext is sent. Until then they come again.
+        if not self._wire.flush():
+            return 0
+        taken, self._held = self._held, 0
+        if taken:
+            return taken
+        plain = _first(buffers)
+        if not plain:
+            return 0
+        try:
+            self._ssl.write(plain)
+        except ssl.SSLError as error:
+            raise _broken(error) from error
+        if self._wire.flush():
+            return len(plain)
+        self._held = len(plain)
+        return 0
+
+    def send_fd(self, fd: int) -> bool:
+        raise ConnectionClosed(f"descriptor {fd} cannot travel inside TLS", _ERROR)
+
+    def expect_bulk(self) -> None:
+        self._wire.below.expect_bulk()
+
+    def shutdown(self) -> None:
+        self._wire.below.shutdown()
+
+    def detach(self) -> int:
+        return self._wire.below.detach()
+
+    def close(self) -> None:
+        # The peer learns that nothing was cut off, if that can be told without waiting.
+        with suppress(ssl.SSLError, ConnectionClosed):
+            try:
+                self._ssl.unwrap()
+            finally:
+                self._wire.flush()
+        self._wire.below.close()
+
+    def _decrypt(self, space: memoryview) -> int | None:
+        """Decrypt into a buffer; 0 at the end, None if there is no whole record."""
+        try:
+            count = self._ssl.read(len(space), space)
+        except ssl.SSLWantReadError:
+            if self._wire.outgoing.pending:
+                self._wire.flush()  # TLS itself has something to say
+            return None
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return 0
+        except ssl.SSLError as error:
+            with suppress(ConnectionClosed):
+                self._wire.flush()
+            raise _broken(error) from error
+        return int(count)
+
+
+def _first(buffers: Sequence[Buffer]) -> Buffer:
+    """The bytes that are encrypted next."""
+    if len(buffers) == 1 and len(buffers[0]) <= _CHUNK:
+        return buffers[0]
+    parts: list[Buffer] = []
+    left = _CHUNK
+    for data in buffers:
+        parts.append(memoryview(data)[:left])
+        left -= len(parts[-1])
+        if not left:
+            break
+    return b"".join(parts)
+
+
+def _broken(error: ssl.SSLError) -> ConnectionClosed:
+    return ConnectionClosed(f"TLS: {why(error)}", _ERROR)
+
+
+def why(error: ssl.SSLError) -> str:
+    """What OpenSSL says, in words."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    reason = error.reason or str(error)
+    return reason.lower().replace("_", " ")

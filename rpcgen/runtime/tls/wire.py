@@ -1,0 +1,107 @@
+"""Ciphertext on its way between a byte stream and the ``ssl`` module, which never sees a socket.
+
+It reads record by record, so that what has come is decrypted at once and whoever polls the
+descriptor misses nothing. What is in the records is not known here.
+"""
+
+from __future__ import annotations
+
+import ssl
+
+from rpcgen.runtime.errors import ConnectionClosed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    from rpcgen.runtime.interfaces import ByteStream
+
+RECORD: Final = 16384
+"""Plain bytes of a record at most (RFC 8446, section 5.1)."""
+
+_HEAD: Final = 5
+"""Type, version and length of a record (RFC 8446, section 5.1)."""
+
+_BODY_MAX: Final = RECORD + 2048
+"""Ciphertext of a record at most: RFC 5246, section 6.2.3; TLS 1.3 needs less."""
+
+_PENDING_MAX: Final = 1 << 20
+"""Ciphertext kept for a peer that does not read, but has this side answer: KeyUpdate, for one."""
+
+_EOF: Final = 1
+
+
+class Wire:
+    """The ciphertext of one connection, both ways.
+
+    Attributes:
+        below: what carries it.
+        incoming, outgoing: what ``ssl`` reads from and writes to.
+        received: bytes so far.
+    """
+
+    __slots__ = (
+        "_head",
+        "_owed",
+        "_pending",
+        "_space",
+        "below",
+        "incoming",
+        "outgoing",
+        "received",
+    )
+
+    def __init__(self, below: ByteStream) -> None:
+        self.below = below
+        self.incoming = ssl.MemoryBIO()
+        self.outgoing = ssl.MemoryBIO()
+        self.received = 0
+        self._space = memoryview(bytearray(_BODY_MAX + _HEAD))
+        self._head = b""  # what has come of the next record's head
+        self._owed = 0  # bytes of this record's body that have not come
+        self._pending: memoryview = memoryview(b"")  # taken from ``outgoing``, not sent
+
+    def fetch(self) -> int | None:
+        """Read no further than to the end of a record, and the head behind it.
+
+        Returns:
+            How many bytes came; 0 at the end, None if nothing is there now.
+
+        Raises:
+            ConnectionClosed: the connection is lost, or what comes is no record.
+        """
+        space = self._space[: self._owed + _HEAD - len(self._head)]
+        count = self.below.receive(space)
+        if count:
+            self.received += count
+            came = space[:count]
+            self.incoming.write(came)
+            self._note(came)
+        elif count == 0:
+            self.incoming.write_eof()
+        return count
+
+    def flush(self) -> bool:
+        """Send what ``ssl`` has written; whether that was all."""
+        while True:
+            if not self._pending:
+                if not self.outgoing.pending:
+                    return True
+                self._pending = memoryview(self.outgoing.read())
+            sent = self.below.send([self._pending])
+            if not sent:
+                if self.outgoing.pending > _PENDING_MAX:
+                    raise ConnectionClosed("the peer has TLS answer, and does not read", _EOF)
+                return False
+            self._pending = self._pending[sent:]
+
+    def _note(self, came: memoryview) -> None:
+        """Where the next record begins."""
+        body = min(self._owed, len(came))
+        self._owed -= body
+        self._head += came[body:]
+        if len(self._head) == _HEAD:
+            self._owed = int.from_bytes(self._head[3:])
+            self._head = b""
+            if self._owed > _BODY_MAX:
+                raise ConnectionClosed(f"a TLS record of {self._owed} bytes, or none at all", _EOF)
