@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     )
     from rpcgen.libvirt.aio import AsyncSession, open_async
     from rpcgen.libvirt.aio_registration import AsyncRegistration
+    from rpcgen.libvirt.authentication import Authenticating, Authentication
+    from rpcgen.libvirt.login import Ask, Question
     from rpcgen.libvirt.parameters import (
         ParameterError,
         from_params,
@@ -36,6 +38,8 @@ else:
         " VirErrorLevel VirErrorNumber VirTypedParameterType",
         "rpcgen.libvirt.aio": "AsyncSession open_async",
         "rpcgen.libvirt.aio_registration": "AsyncRegistration",
+        "rpcgen.libvirt.authentication": "Authenticating Authentication",
+        "rpcgen.libvirt.login": "Ask Question",
         "rpcgen.libvirt.parameters": "ParameterError from_params to_admin_params to_params"
         " types_of value_of",
         "rpcgen.libvirt.registration": "Registration",
@@ -58,9 +62,13 @@ else:
 
 
 __all__ = [
+    "Ask",
     "AsyncRegistration",
     "AsyncSession",
+    "Authenticating",
+    "Authentication",
     "ParameterError",
+    "Question",
     "Registration",
     "Session",
     "UriError",

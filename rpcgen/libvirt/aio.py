@@ -18,10 +18,11 @@ from libvirt_rpc.remote_protocol.types import RemoteNonnullDomain
 from rpcgen.libvirt.aio_registration import AsyncRegistration
 from rpcgen.libvirt.aio_restoring import AsyncRestoringConnection
 from rpcgen.libvirt.events import DOMAIN, message_of
+from rpcgen.libvirt.login import Ask
 from rpcgen.libvirt.opening import Opened, Plan, open_driver, plan, supports
+from rpcgen.libvirt.reaching import reach_async
 from rpcgen.libvirt.times import FAREWELL, PAUSES, Left, countdown
 from rpcgen.runtime.client.aio import AsyncConnection
-from rpcgen.runtime.connecting import connect_async
 from rpcgen.runtime.errors import ConnectionClosed, RpcError
 from rpcgen.runtime.program import Procedure
 from rpcgen.runtime.stubs import AsyncCaller
@@ -40,6 +41,7 @@ def open_async(
     readonly: bool = False,
     keepalive: tuple[float, int] | None = None,
     reconnect: bool = False,
+    ask: Ask | None = None,
     timeout: float | None = None,
 ) -> Opening:
     """``open`` for asyncio: to be awaited, or entered with ``async with``.
@@ -47,7 +49,7 @@ def open_async(
     With ``reconnect`` a task makes the new connection as soon as the old one is lost; calls made
     meanwhile wait for it.
     """
-    wanted = plan(uri, readonly=readonly, keepalive=keepalive)
+    wanted = plan(uri, readonly=readonly, keepalive=keepalive, ask=ask)
     return Opening(wanted, pauses=PAUSES if reconnect else (), timeout=timeout)
 
 
@@ -214,9 +216,9 @@ class AsyncSession:
     async def _connect(self, left: Left) -> AsyncConnection:
         """A connection with an opened driver."""
         plan = self._plan
-        connection = await connect_async(plan.address, timeout=left())
+        connection = await reach_async(plan, left)
         try:
-            self._opened = await open_driver(connection.call, plan, left)
+            self._opened = await open_driver(connection.call, plan, left, connection)
             if plan.keepalive and self._opened.is_watched:
                 connection.start_keepalive(*plan.keepalive)
         except BaseException:

@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Coroutine
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from libvirt_rpc.libvirt_common.constants import VIR_CONNECT_RO
-from libvirt_rpc.libvirt_common.types import VirDrvFeature, VirErrorNumber
+from libvirt_rpc.libvirt_common.types import VirDrvFeature
 from libvirt_rpc.remote_protocol import program as rows
 from libvirt_rpc.remote_protocol.types import (
-    RemoteAuthType,
     RemoteConnectOpenArgs,
     RemoteConnectSupportsFeatureArgs,
 )
-from rpcgen.libvirt.sockets import address
+from rpcgen.libvirt.autostart import daemon_of
+from rpcgen.libvirt.login import Ask, Line, Login, log_in
+from rpcgen.libvirt.sockets import FAR, address, socket_path
 from rpcgen.libvirt.times import Left
-from rpcgen.libvirt.uri import parse
-from rpcgen.runtime.errors import AuthError
+from rpcgen.libvirt.uri import LibvirtUri, Transport, parse
 from rpcgen.runtime.message import RemoteError
 from rpcgen.runtime.program import Procedure
 from rpcgen.runtime.stubs import Caller
+
+if TYPE_CHECKING:
+    from rpcgen.runtime.tls.context import ClientTls
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -36,12 +39,6 @@ _PROBED: Final = (
     VirDrvFeature.VIR_DRV_FEATURE_REMOTE_CLOSE_CALLBACK,
 )
 """What libvirt's own client asks about as soon as the driver is open."""
-
-_METHODS: Final[dict[int, str]] = {
-    RemoteAuthType.REMOTE_AUTH_NONE: "none",
-    RemoteAuthType.REMOTE_AUTH_SASL: "sasl",
-    RemoteAuthType.REMOTE_AUTH_POLKIT: "polkit",
-}
 
 
 class Calling(Protocol):
@@ -59,17 +56,23 @@ class Plan(NamedTuple):
         uri: as it was given; empty if the local server is to choose.
         address: where the server is.
         name: of the driver, as a URI; empty if the server is to choose.
-        auth: the way to authenticate that the URI asks for.
+        login: what there is to authenticate with.
         readonly: only look.
         keepalive: seconds between signs of life, and how many may fail to come.
+        tls: certificates, if the address is of TLS.
+        daemon: which program to start if nobody listens there; None for none.
+        library: the URI, and the socket on the far side, where SSH is spoken by a library.
     """
 
     uri: str
     address: str
     name: str
-    auth: str | None
+    login: Login
     readonly: bool
     keepalive: tuple[float, int] | None
+    tls: ClientTls | None = None
+    daemon: str | None = None
+    library: tuple[LibvirtUri, str] | None = None
 
 
 class Opened(NamedTuple):
@@ -89,16 +92,66 @@ class Opened(NamedTuple):
         return self.features[_KEEPALIVE]
 
 
-def plan(uri: str | None, *, readonly: bool, keepalive: tuple[float, int] | None) -> Plan:
+def plan(
+    uri: str | None,
+    *,
+    readonly: bool,
+    keepalive: tuple[float, int] | None,
+    ask: Ask | None = None,
+) -> Plan:
     """What a URI means on this machine; without one, the user's LIBVIRT_DEFAULT_URI.
+
+    Args:
+        ask: asked for names and passwords that no file has.
 
     Raises:
         UriError: it is no URI, or means what cannot be done.
+        TlsError: it needs certificates, and those that there are do not do.
     """
     text = os.environ.get("LIBVIRT_DEFAULT_URI", "") if uri is None else uri
     parsed = parse(text)
-    place = address(parsed, readonly=readonly)
-    return Plan(text, place, parsed.name, parsed.parameters.get("auth"), readonly, keepalive)
+    library = None
+    if parsed.transport in (Transport.LIBSSH, Transport.LIBSSH2):
+        library = parsed, socket_path(parsed, readonly=readonly)
+    place = "" if library else address(parsed, readonly=readonly)
+    login = _login(parsed, ask)
+    return Plan(
+        text,
+        place,
+        parsed.name,
+        login,
+        readonly,
+        keepalive,
+        _tls(parsed),
+        daemon_of(parsed, place),
+        library,
+    )
+
+
+def _login(uri: LibvirtUri, ask: Ask | None) -> Login:
+    return Login(
+        uri.parameters.get("auth"),
+        host=uri.host or "localhost",
+        user=uri.user or "",
+        authfile=uri.parameters.get("authfile"),
+        ask=ask,
+        is_tunnel=uri.transport in FAR,
+    )
+
+
+def _tls(uri: LibvirtUri) -> ClientTls | None:
+    if uri.transport is not Transport.TLS:
+        return None
+    from rpcgen.runtime.tls.context import ClientTls
+    from rpcgen.runtime.tls.priority import DEFAULT
+
+    parameters = uri.parameters
+    return ClientTls(
+        pkipath=parameters.get("pkipath"),
+        priority=parameters.get("tls_priority", DEFAULT),
+        verify=not int(parameters.get("no_verify", "0")),
+        sanity=not int(parameters.get("no_sanity", "0")),
+    )
 
 
 def calling(caller: Caller) -> Calling:
@@ -120,14 +173,17 @@ def now(coroutine: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("expected a coroutine that does not wait")
 
 
-async def open_driver(call: Calling, plan: Plan, left: Left) -> Opened:
+async def open_driver(call: Calling, plan: Plan, left: Left, line: Line) -> Opened:
     """Authenticate, and open the driver.
+
+    Args:
+        line: the connection, which may get a layer of SASL.
 
     Raises:
         AuthError: the server demands what this side cannot give.
         RemoteError: the server refuses.
     """
-    await _authenticate(call, plan.auth, left)
+    await log_in(call, plan.login, line, left)
     features: dict[int, bool] = {_KEEPALIVE: False}
     if plan.keepalive:
         features[_KEEPALIVE] = await _probe(call, _KEEPALIVE, left)
@@ -155,25 +211,3 @@ async def _probe(call: Calling, feature: int, left: Left) -> bool:
         return await supports(call, feature, left())
     except RemoteError:
         return False
-
-
-async def _authenticate(call: Calling, wanted: str | None, left: Left) -> None:
-    offered = await _offered(call, left)
-    method = (wanted or "").partition(".")[0]
-    names = [_METHODS.get(one, f"method {one}") for one in offered]
-    if method and method not in names:
-        offer = ", ".join(names) or "nothing"
-        raise AuthError(f"auth={wanted} was asked for, the server offers {offer}")
-    if RemoteAuthType.REMOTE_AUTH_NONE in offered or not offered:
-        return
-    raise AuthError(f"the server demands authentication by {' or '.join(names)}")
-
-
-async def _offered(call: Calling, left: Left) -> list[RemoteAuthType | int]:
-    """The ways to authenticate; none if the server is too old to have any."""
-    try:
-        return (await call(rows.REMOTE_PROC_AUTH_LIST, None, left())).types
-    except RemoteError as error:
-        if error.code == VirErrorNumber.VIR_ERR_NO_SUPPORT:
-            return []
-        raise

@@ -17,12 +17,13 @@ from libvirt_rpc.remote_protocol.client import RemoteClient
 from libvirt_rpc.remote_protocol.program import REMOTE_PROC_CONNECT_CLOSE
 from libvirt_rpc.remote_protocol.types import RemoteNonnullDomain
 from rpcgen.libvirt.events import DOMAIN, message_of
+from rpcgen.libvirt.login import Ask
 from rpcgen.libvirt.opening import Opened, Plan, calling, now, open_driver, plan, supports
+from rpcgen.libvirt.reaching import reach
 from rpcgen.libvirt.registration import Registration, registering
 from rpcgen.libvirt.restoring import RestoringConnection
 from rpcgen.libvirt.times import FAREWELL, PAUSES, Left, countdown
 from rpcgen.runtime.client.sync import Connection
-from rpcgen.runtime.connecting import connect
 from rpcgen.runtime.errors import ConnectionClosed, RpcError
 from rpcgen.runtime.program import Procedure
 from rpcgen.runtime.stubs import Caller
@@ -41,6 +42,7 @@ def open(  # noqa: A001  (libvirt's word; asked for as ``rpcgen.libvirt.open``)
     readonly: bool = False,
     keepalive: tuple[float, int] | None = None,
     reconnect: bool = False,
+    ask: Ask | None = None,
     timeout: float | None = None,
 ) -> Session:
     """Connect to a libvirt daemon and open a driver.
@@ -54,15 +56,18 @@ def open(  # noqa: A001  (libvirt's word; asked for as ``rpcgen.libvirt.open``)
             neither side does.
         reconnect: when the connection is lost, make a new one at the next use, and register
             event handlers again. Calls and streams that were under way fail all the same.
+        ask: asked for the user's name and password if the server wants them and ``auth.conf`` does
+            not have them; see ``Question``.
         timeout: seconds for connecting and opening.
 
     Raises:
         UriError: the URI is none, or means what cannot be done.
         ConnectError: nobody answers there.
+        TlsError: certificates that do not do, the server's or our own.
         AuthError: the server demands what this side cannot give.
         RemoteError: it refuses to open the driver.
     """
-    wanted = plan(uri, readonly=readonly, keepalive=keepalive)
+    wanted = plan(uri, readonly=readonly, keepalive=keepalive, ask=ask)
     return Session(wanted, pauses=PAUSES if reconnect else (), timeout=timeout)
 
 
@@ -202,9 +207,9 @@ class Session:
     def _connect(self, left: Left) -> Connection:
         """A connection with an opened driver."""
         plan = self._plan
-        connection = connect(plan.address, timeout=left())
+        connection = reach(plan, left)
         try:
-            self._opened = now(open_driver(calling(connection), plan, left))
+            self._opened = now(open_driver(calling(connection), plan, left, connection))
             if plan.keepalive and self._opened.is_watched:
                 connection.start_keepalive(*plan.keepalive)
         except BaseException:

@@ -16,11 +16,14 @@ from rpcgen.libvirt.uri import LibvirtUri, Transport, UriError
 TCP_PORT: Final = 16509
 """``tcp_port`` of libvirtd.conf, where it says nothing."""
 
+TLS_PORT: Final = 16514
+"""The same for ``tls_port``."""
+
 SYSTEM_FOLDER: Final = "/var/run/libvirt"
 """Where the daemons that serve the whole machine have their sockets."""
 
-CARRIED: Final = (Transport.UNIX, Transport.TCP, Transport.EXT, Transport.SSH)
-"""The transports that a session can use."""
+FAR: Final = (Transport.SSH, Transport.LIBSSH, Transport.LIBSSH2)
+"""Those that end at a socket of another machine."""
 
 
 def address(
@@ -41,23 +44,33 @@ def address(
         exists: whether a path is there.
 
     Raises:
-        UriError: the transport is not one of ``CARRIED``, or needs what the URI does not say.
+        UriError: the URI asks for what needs more than it says.
     """
-    if uri.transport not in CARRIED:
-        names = ", ".join(one.value for one in CARRIED)
-        raise UriError("transport", f"only {names} are carried, not {uri.transport.value}")
     if uri.transport is Transport.EXT:
         return f"command:{shlex.quote(uri.parameters['command'])}"
-    if uri.transport is Transport.TCP:
+    if uri.transport in (Transport.TCP, Transport.TLS):
         host = uri.host or "localhost"
-        return f"tcp://{f'[{host}]' if ':' in host else host}:{uri.port or TCP_PORT}"
-    user = is_session(uri, os.geteuid() if uid is None else uid)
-    folder = user_folder(environ) if user else SYSTEM_FOLDER
-    suffix = "-ro" if readonly and not user else ""
-    path = uri.parameters.get("socket") or _default_socket(uri, folder, suffix, exists)
+        port = uri.port or (TCP_PORT if uri.transport is Transport.TCP else TLS_PORT)
+        return f"{uri.transport.value}://{f'[{host}]' if ':' in host else host}:{port}"
+    path = socket_path(uri, readonly=readonly, environ=environ, uid=uid, exists=exists)
     if uri.transport is Transport.SSH:
         return f"command:{shlex.join(ssh_argv(uri, path, readonly=readonly))}"
     return f"unix://{path if path.startswith('@') else os.path.abspath(path)}"
+
+
+def socket_path(
+    uri: LibvirtUri,
+    *,
+    readonly: bool = False,
+    environ: Mapping[str, str] = os.environ,
+    uid: int | None = None,
+    exists: Callable[[str], bool] = os.path.exists,
+) -> str:
+    """The UNIX socket that is meant, here or on the far side of SSH; arguments as for ``address``."""
+    user = is_session(uri, os.geteuid() if uid is None else uid)
+    folder = user_folder(environ) if user else SYSTEM_FOLDER
+    suffix = "-ro" if readonly and not user else ""
+    return uri.parameters.get("socket") or _default_socket(uri, folder, suffix, exists)
 
 
 def is_session(uri: LibvirtUri, uid: int) -> bool:
@@ -83,7 +96,9 @@ def _default_socket(
     legacy = f"{folder}/libvirt-sock{suffix}"
     direct = f"{folder}/virt{uri.driver}d-sock{suffix}"
     has_daemon = uri.driver not in ("", "remote")
-    if uri.transport is Transport.SSH and mode == "auto":
+    if uri.transport in FAR and mode == "direct":
+        raise UriError("parameter mode", "direct is for this machine, not for the far side of SSH")
+    if uri.transport in FAR:
         return legacy  # what is there cannot be seen from here
     if mode == "direct" and not has_daemon:
         raise UriError("parameter mode", "direct needs a driver, whose daemon is then called")

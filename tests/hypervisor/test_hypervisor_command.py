@@ -70,3 +70,40 @@ def test_where_it_cannot_listen(address: str) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("python -m rpcgen.examples.hypervisor: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_with_certificates_and_users(tmp_path: Path) -> None:
+    pytest.importorskip("cryptography", reason="not installed: cryptography")
+    pytest.importorskip("scramp", reason="not installed: scramp")
+    from tls.authority import Authority, write_pki
+
+    from rpcgen import libvirt
+    from rpcgen.runtime import AuthError
+    from rpcgen.runtime.auth.mechanism import Secret
+    from rpcgen.runtime.auth.users import UserStore
+    from rpcgen.runtime.tls.certificates import Role
+
+    authority = Authority()
+    for role in Role:
+        leaf = authority.issue("localhost", role, san=["127.0.0.1"])
+        write_pki(tmp_path / "pki", authority, leaf, role)
+    UserStore(tmp_path / "users").add("fred", Secret("secret"))
+    files = ("--pkipath", f"{tmp_path}/pki", "--users", f"{tmp_path}/users")
+    answers = {"user": "fred", "password": "secret"}
+    with hypervisor("--listen", "tls://127.0.0.1:0", *files) as (process, uri):
+        with libvirt.open(uri, ask=lambda question: answers[question.kind]) as session:
+            assert session.remote.connect_get_type() == "TEST"
+        with pytest.raises(AuthError, match="needs a user name and a password"):
+            libvirt.open(uri)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE) == 0
+
+
+@pytest.mark.parametrize("option", [["--users", "/nonexistent"], ["--pkipath", "/nonexistent"]])
+def test_files_that_are_not_there(option: list[str]) -> None:
+    command = [sys.executable, "-m", "rpcgen.examples.hypervisor", "--listen", "tls://127.0.0.1:0"]
+    done = subprocess.run(
+        [*command, *option], capture_output=True, text=True, check=False, timeout=DEADLINE
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(done.stderr.splitlines()) == 1

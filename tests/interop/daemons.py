@@ -74,6 +74,8 @@ class Daemon:
     PROGRAM: ClassVar[str]
     SOCKETS: ClassVar[str]
     """How the names of its sockets begin."""
+    OPTIONS: ClassVar[Sequence[str]] = ()
+    """On its command line."""
     SETTINGS: ClassVar[Mapping[str, Setting]] = {"log_outputs": "3:stderr"}
     """Its configuration: warnings go into the log."""
 
@@ -141,10 +143,18 @@ class Libvirtd(Daemon):
         return virsh(uri or self.uri, *arguments)
 
 
+class ListeningLibvirtd(Libvirtd):
+    """The same, which also listens on the network where its settings say so."""
+
+    OPTIONS = ("--listen",)
+
+
 D = TypeVar("D", bound=Daemon)
 
 
-def virsh(uri: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def virsh(
+    uri: str, *arguments: str | Path, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run Debian's virsh without input, in English, and without the user's configuration."""
     require(shutil.which("virsh"), "not installed: virsh")
     return subprocess.run(
@@ -154,7 +164,7 @@ def virsh(uri: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
         timeout=DEADLINE,
-        env={"PATH": PATH, "HOME": os.devnull, "LC_ALL": "C.UTF-8"},
+        env={"PATH": PATH, "HOME": os.devnull, "LC_ALL": "C.UTF-8", **(environment or {})},
     )
 
 
@@ -240,6 +250,7 @@ def _process(kind: type[Daemon], folder: Path, way: Way) -> Iterator[subprocess.
         "NOTIFY_SOCKET": f"{folder}/notify",
     }
     command = [*_apart(folder, way), kind.PROGRAM, "-f", f"{folder}/conf", "-p", f"{folder}/pid"]
+    command += kind.OPTIONS
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             command,

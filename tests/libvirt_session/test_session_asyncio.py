@@ -151,8 +151,8 @@ def test_what_cannot_be_opened_leaves_nothing_open(
         driver.faults["connect_open"] = RemoteError(5, "no such driver")
         with pytest.raises(RemoteError, match="no such driver"):
             await open_async(uri(path))
-        driver.auth = [1]
-        with pytest.raises(AuthError, match="demands authentication by sasl"):
+        driver.auth = [7]
+        with pytest.raises(AuthError, match="demands authentication by method 7"):
             await open_async(uri(path))
 
     run(main())

@@ -9,20 +9,36 @@ import pytest
 from libvirt_rpc.libvirt_common.types import VirErrorNumber
 from libvirt_rpc.remote_protocol.types import (
     RemoteAuthListRet,
+    RemoteAuthPolkitRet,
+    RemoteAuthSaslInitRet,
     RemoteConnectGetUriRet,
     RemoteConnectOpenArgs,
     RemoteConnectSupportsFeatureRet,
 )
+from rpcgen.libvirt.login import Login, Question
 from rpcgen.libvirt.opening import Opened, Plan, now, open_driver, plan
 from rpcgen.libvirt.times import countdown, shorter
 from rpcgen.runtime.errors import AuthError
+from rpcgen.runtime.interfaces import Identity
 from rpcgen.runtime.message import RemoteError
 from rpcgen.runtime.program import Procedure
 
 NO_SUPPORT = RemoteError(VirErrorNumber.VIR_ERR_NO_SUPPORT, "unknown procedure: 66")
 REFUSED = RemoteError(VirErrorNumber.VIR_ERR_INTERNAL_ERROR, "no")
 
-PLAN = Plan("test:///default", "unix:///s", "test:///default", None, False, None)
+PLAN = Plan("test:///default", "unix:///s", "test:///default", Login(), False, None)
+
+
+class Unprotected:
+    """A connection on which everybody can read along, and which gets no layer."""
+
+    identity = Identity(address="192.0.2.1:16509")
+
+    def wrap(self, _: object) -> None:
+        raise AssertionError("nothing was agreed on")
+
+
+LINE = Unprotected()
 
 
 class Script:
@@ -56,7 +72,7 @@ def feature(supported: int) -> RemoteConnectSupportsFeatureRet:
 
 
 def opened(script: Script, what: Plan = PLAN) -> Opened:
-    return now(open_driver(script.call, what, countdown(None)))
+    return now(open_driver(script.call, what, countdown(None), LINE))
 
 
 def test_the_sequence_of_libvirts_own_client() -> None:
@@ -87,11 +103,7 @@ def test_who_need_not_authenticate_does_not(answer: object) -> None:
 @pytest.mark.parametrize(
     ("answer", "wanted", "reason"),
     [
-        (auth(1), None, "the server demands authentication by sasl"),
-        (auth(2), None, "the server demands authentication by polkit"),
-        (auth(1, 2), None, "the server demands authentication by sasl or polkit"),
         (auth(7), None, "the server demands authentication by method 7"),
-        (auth(1), "sasl.SCRAM-SHA-256", "the server demands authentication by sasl"),
         (auth(0), "sasl.PLAIN", "auth=sasl.PLAIN was asked for, the server offers none"),
         (auth(1, 0), "polkit", "auth=polkit was asked for, the server offers sasl, none"),
         (auth(), "sasl", "auth=sasl was asked for, the server offers nothing"),
@@ -100,9 +112,45 @@ def test_who_need_not_authenticate_does_not(answer: object) -> None:
 def test_what_the_server_demands_is_said(answer: object, wanted: str | None, reason: str) -> None:
     script = Script(answer)
     with pytest.raises(AuthError) as caught:
-        opened(script, PLAN._replace(auth=wanted))
+        opened(script, PLAN._replace(login=Login(wanted)))
     assert str(caught.value) == reason
     assert script.called == ["AUTH_LIST"]
+
+
+def test_polkit_is_asked_by_the_server() -> None:
+    script = Script(auth(2), RemoteAuthPolkitRet(1), None, feature(1), feature(1))
+    assert opened(script) == Opened(None, {10: False, 14: True, 15: True})
+    assert script.called[:3] == ["AUTH_LIST", "AUTH_POLKIT", "CONNECT_OPEN"]
+
+
+@pytest.mark.parametrize("code", [45, 79, 94])
+def test_a_refusal_is_an_auth_error(code: int) -> None:
+    with pytest.raises(AuthError, match="the server refuses: no agent") as caught:
+        opened(Script(auth(2, 1), RemoteError(code, "no agent")))
+    assert isinstance(caught.value.__cause__, RemoteError)
+    assert caught.value.__cause__.code == code
+
+
+@pytest.mark.parametrize(
+    ("offer", "method", "reason"),
+    [
+        ("SCRAM-SHA-256,PLAIN", None, "nothing can be used on a transport on which others read"),
+        ("SCRAM-SHA-256,PLAIN", "sasl.PLAIN", "needs one that encrypts"),
+        ("ANONYMOUS,DIGEST-MD5", None, "nothing can be used"),
+        ("SCRAM-SHA-256", "sasl.GSSAPI", "the server offers 'SCRAM-SHA-256'"),
+        ("", None, "nothing can be used"),
+    ],
+)
+def test_no_secret_goes_where_others_read_along(
+    offer: str, method: str | None, reason: str
+) -> None:
+    asked: list[Question] = []
+    login = Login(method, ask=asked.append)
+    script = Script(auth(1), RemoteAuthSaslInitRet(offer))
+    with pytest.raises(AuthError, match=reason):
+        opened(script, PLAN._replace(login=login))
+    assert script.called == ["AUTH_LIST", "AUTH_SASL_INIT"]
+    assert asked == []
 
 
 def test_a_server_that_cannot_be_asked_lacks_the_feature() -> None:
@@ -123,7 +171,7 @@ def test_any_other_error_is_the_callers(answers: list[Any]) -> None:
 def test_every_call_gets_the_time_that_is_left() -> None:
     script = Script(auth(0), None, feature(1), feature(1))
     seconds = iter((4.0, 3.0, 2.0, 1.0))
-    now(open_driver(script.call, PLAN, lambda: next(seconds)))
+    now(open_driver(script.call, PLAN, lambda: next(seconds), LINE))
     assert script.timeouts == [4.0, 3.0, 2.0, 1.0]
 
 
@@ -156,7 +204,7 @@ def test_what_a_uri_means_here(
     monkeypatch.setenv("LIBVIRT_DEFAULT_URI", default)
     monkeypatch.setattr("os.geteuid", lambda: 0)
     found = plan(uri, readonly=True, keepalive=None)
-    assert (found.address, found.name, found.auth) == expected
+    assert (found.address, found.name, found.login.method) == expected
     assert found.uri == (default if uri is None else uri)
 
 

@@ -16,8 +16,8 @@ from libvirt_rpc.libvirt_common.types import VirConnectCloseReason, VirDomainEve
 from libvirt_rpc.remote_protocol import program as rows
 from rpcgen import libvirt
 from rpcgen.libvirt import session as sessions
+from rpcgen.libvirt.reaching import reach
 from rpcgen.runtime.client.sync import Connection
-from rpcgen.runtime.connecting import connect
 from rpcgen.runtime.errors import AuthError, CallTimeout, ConnectError, ConnectionClosed
 from rpcgen.runtime.message import RemoteError
 from rpcgen.runtime.server import Server
@@ -118,8 +118,8 @@ def test_what_cannot_be_opened_leaves_nothing_open(
     driver.faults["connect_open"] = RemoteError(5, "no such driver")
     with pytest.raises(RemoteError, match="no such driver"):
         libvirt.open(uri(path))
-    driver.auth = [1]
-    with pytest.raises(AuthError, match="demands authentication by sasl"):
+    driver.auth = [7]
+    with pytest.raises(AuthError, match="demands authentication by method 7"):
         libvirt.open(uri(path))
     assert all(driver.gone.acquire(timeout=DEADLINE) for _ in range(2))
 
@@ -322,7 +322,7 @@ def test_who_waits_for_a_failure_shares_it(
         session = libvirt.open(uri(path), reconnect=True)
         with pytest.raises(ConnectionClosed):
             session.remote.connect_get_type()
-    monkeypatch.setattr(sessions, "connect", refuse)
+    monkeypatch.setattr(sessions, "reach", refuse)
     monkeypatch.setattr(session._line, "_turn", Turn())
     threads = [threading.Thread(target=call) for _ in range(4)]
     for thread in threads:
@@ -350,7 +350,7 @@ def test_what_is_made_after_the_end_is_closed(
     def later(*given: Any, **named: Any) -> Connection:
         connecting.set()
         may_go.wait(DEADLINE)
-        return connect(*given, **named)
+        return reach(*given, **named)
 
     def call() -> None:
         try:
@@ -361,7 +361,7 @@ def test_what_is_made_after_the_end_is_closed(
     session = libvirt.open(uri(path), reconnect=True)
     with pytest.raises(ConnectionClosed):
         session.remote.connect_get_type()
-    monkeypatch.setattr(sessions, "connect", later)
+    monkeypatch.setattr(sessions, "reach", later)
     thread = threading.Thread(target=call)
     thread.start()
     assert connecting.wait(DEADLINE)

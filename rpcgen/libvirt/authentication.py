@@ -1,0 +1,228 @@
+"""Procedures 66 to 70 for a server of libvirt's program: which clients have to prove who they are, and how.
+
+``Authentication`` is set up once; a server class that also inherits ``Authenticating`` answers the
+five procedures by it. What SASL's mechanisms say is made in ``rpcgen.runtime.auth``.
+"""
+
+from __future__ import annotations
+
+import logging
+import pwd
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from libvirt_rpc.libvirt_common.types import VirErrorDomain, VirErrorNumber
+from libvirt_rpc.remote_protocol.server import RemoteServer
+from libvirt_rpc.remote_protocol.types import (
+    RemoteAuthSaslStartRet,
+    RemoteAuthSaslStepRet,
+    RemoteAuthType,
+)
+from rpcgen.runtime.auth.offer import makers
+from rpcgen.runtime.auth.server import ServerExchange
+from rpcgen.runtime.auth.users import DEFAULT, UserStore
+from rpcgen.runtime.errors import AuthError
+from rpcgen.runtime.message import RemoteError
+
+if TYPE_CHECKING:
+    from rpcgen.runtime.auth.mechanism import ServerMechanism
+    from rpcgen.runtime.interfaces import Identity
+    from rpcgen.runtime.stubs import Call, Session
+
+T = TypeVar("T")
+
+_logger = logging.getLogger(__name__)
+
+METHODS: Final = {
+    "none": RemoteAuthType.REMOTE_AUTH_NONE,
+    "sasl": RemoteAuthType.REMOTE_AUTH_SASL,
+    "polkit": RemoteAuthType.REMOTE_AUTH_POLKIT,
+}
+"""What ``auth_unix_rw`` and its like of libvirtd.conf may say."""
+
+ATTEMPTS_MAX: Final = 5
+"""Attempts by SASL that may fail before the connection is closed: a person may mistype a password."""
+
+_KEY: Final = "authentication"
+
+
+class Authentication:
+    """How the clients of a server prove who they are.
+
+    Args:
+        unix, tcp, tls: ``none``, ``sasl`` or ``polkit``, by how a client is connected. Polkit is for
+            UNIX sockets: it wants to know the process.
+        mechanisms: of SASL, in the order in which they are offered. Those that do not fit the
+            transport are left out: what shows a password is only for UNIX sockets and TLS. By
+            default the SCRAMs of ``DEFAULT``, if there are users.
+        users: for mechanisms with a password; see ``rpcgen-users``.
+        allowed_users: who may enter, as patterns (``sasl_allowed_username_list``). None lets all
+            in that have proved who they are, an empty list nobody.
+        keytab: the file with the key of ``libvirt/HOST``, for GSSAPI; None for Kerberos's own.
+
+    Raises:
+        AuthError: a method or a mechanism that there is not, or one that needs users.
+    """
+
+    def __init__(
+        self,
+        *,
+        unix: str = "none",
+        tcp: str = "sasl",
+        tls: str = "none",
+        mechanisms: Sequence[str] | None = None,
+        users: UserStore | None = None,
+        allowed_users: Sequence[str] | None = None,
+        keytab: str | None = None,
+    ) -> None:
+        self._methods = {"unix": unix, "tcp": tcp, "tls": tls}
+        for place, method in self._methods.items():
+            if method not in METHODS or (method == "polkit" and place != "unix"):
+                raise AuthError(f"{place}: there is no method {method!r} to authenticate by")
+        if mechanisms is None:
+            mechanisms = () if users is None else DEFAULT
+        self._mechanisms = tuple(mechanisms)
+        self._users = users
+        self._allowed = None if allowed_users is None else tuple(allowed_users)
+        self._keytab = keytab
+        self._makers(None, secure=True)  # all of them, to see that nothing is missing
+
+    def method(self, identity: Identity) -> str:
+        """What a client has to do: ``none``, ``sasl`` or ``polkit``; of root polkit asks nothing."""
+        place = "unix" if identity.uid is not None else "tls" if identity.secure else "tcp"
+        method = self._methods[place]
+        return "none" if method == "polkit" and identity.uid == 0 else method
+
+    def is_required(self, identity: Identity) -> bool:
+        """Whether a client has to do anything; for ``Server(auth_required=...)``."""
+        return self.method(identity) != "none"
+
+    def exchange(self, identity: Identity) -> ServerExchange:
+        """A client's attempts by SASL."""
+        offered = self._makers(_vouched(identity), secure=identity.secure)
+        return ServerExchange(offered, secure=identity.secure, allowed=self._allowed)
+
+    def _makers(
+        self, known: str | None, *, secure: bool
+    ) -> dict[str, Callable[[], ServerMechanism]]:
+        return makers(
+            self._mechanisms, secure=secure, users=self._users, known=known, keytab=self._keytab
+        )
+
+
+class Authenticating(RemoteServer):
+    """The five procedures, for a class that inherits this one before its own server class.
+
+    Attributes:
+        authentication: what they go by.
+    """
+
+    authentication: Authentication
+
+    def auth_list(self, call: Call) -> list[RemoteAuthType | int]:
+        return [METHODS[self.authentication.method(call.session.identity)]]
+
+    def auth_sasl_init(self, call: Call) -> str:
+        attempts = self._attempts(call.session)
+        return attempts.do(attempts.exchange.init)
+
+    def auth_sasl_start(
+        self, call: Call, mech: str, nil: int, data: bytes
+    ) -> RemoteAuthSaslStartRet:
+        attempts = self._attempts(call.session)
+        given = None if nil else data
+        complete, answer = attempts.do(lambda: attempts.exchange.start(mech, given))
+        return RemoteAuthSaslStartRet(int(complete), int(answer is None), answer or b"")
+
+    def auth_sasl_step(self, call: Call, nil: int, data: bytes) -> RemoteAuthSaslStepRet:
+        attempts = self._attempts(call.session)
+        given = None if nil else data
+        complete, answer = attempts.do(lambda: attempts.exchange.step(given))
+        return RemoteAuthSaslStepRet(int(complete), int(answer is None), answer or b"")
+
+    async def auth_polkit(self, call: Call) -> int:
+        from rpcgen.runtime.auth import polkit
+
+        identity = call.session.identity
+        if self.authentication.method(identity) != "polkit" or call.session.is_authenticated:
+            raise _failed("polkit is not what this client has to do")
+        assert identity.pid is not None  # noqa: S101  (polkit is for UNIX sockets)
+        assert identity.uid is not None  # noqa: S101
+        started = identity.start_time or 0
+        try:
+            await polkit.check(polkit.MANAGE, identity.pid, started, identity.uid)
+        except AuthError as error:
+            _logger.warning("%r: refused: %r", identity, str(error))
+            code = getattr(error, "code", VirErrorNumber.VIR_ERR_AUTH_FAILED)
+            raise _failed(str(error), code, VirErrorDomain.VIR_FROM_POLKIT) from None
+        call.session.authenticate()
+        return 1
+
+    def _attempts(self, session: Session) -> _Attempts:
+        if self.authentication.method(session.identity) != "sasl":
+            raise _failed("SASL is not what this client has to do")
+        found = session.data.get(_KEY)
+        if found is None:
+            exchange = self.authentication.exchange(session.identity)
+            found = session.data.setdefault(_KEY, _Attempts(session, exchange))
+        attempts: _Attempts = found
+        return attempts
+
+
+class _Attempts:
+    """A client's attempts by SASL; its calls may overlap, and are answered one by one."""
+
+    def __init__(self, session: Session, exchange: ServerExchange) -> None:
+        self.exchange = exchange
+        self._session = session
+        self._lock = threading.Lock()
+        self._failures = 0
+
+    def do(self, step: Callable[[], T]) -> T:
+        """Take a step, and let the client in if it was the last.
+
+        Raises:
+            RemoteError: VIR_ERR_AUTH_FAILED; why is in the log only.
+        """
+        with self._lock:
+            was_complete = self.exchange.is_complete
+            try:
+                result = step()
+            except AuthError as error:
+                self._refuse(error)
+                raise _failed("authentication failed") from None
+            if self.exchange.is_complete and not was_complete:
+                _logger.info("%r: is %r by SASL", self._session.identity, self.exchange.user)
+                self._session.authenticate(self.exchange.user, self.exchange.layer)
+            return result
+
+    def _refuse(self, error: AuthError) -> None:
+        _logger.warning("%r: refused: %r", self._session.identity, str(error))
+        self._failures += 1
+        if self._failures >= ATTEMPTS_MAX:
+            self._session.close()
+
+
+def _vouched(identity: Identity) -> str | None:
+    """Who a client is without any words: its certificate's name, or its user's."""
+    if identity.distinguished_name is not None:
+        return identity.distinguished_name
+    if identity.uid is None:
+        return None
+    try:
+        return pwd.getpwuid(identity.uid).pw_name
+    except KeyError:
+        return None
+
+
+def _failed(
+    reason: str,
+    code: int = VirErrorNumber.VIR_ERR_AUTH_FAILED,
+    domain: VirErrorDomain = VirErrorDomain.VIR_FROM_RPC,
+) -> RemoteError:
+    """In libvirt's words."""
+    template = "authentication failed: %s"
+    return RemoteError(
+        code, f"authentication failed: {reason}", domain=domain, str1=template, str2=reason
+    )
