@@ -268,7 +268,7 @@ def test_sessions_over_tls(tmp_path: Path) -> None:
 
     with folder_with_fred() as folder:
         tmp_path.chmod(0o755)
-        with daemon(ListeningLibvirtd, folder, "scram-sha-256 plain", **settings):
+        with daemon(ListeningLibvirtd, folder, "scram-sha-256 plain", None, **settings):
             with libvirt.open(uri, ask=fred, timeout=DEADLINE) as session:
                 assert session.remote.connect_get_type() == "TEST"
             asyncio.run(asyncio.wait_for(main(), DEADLINE))

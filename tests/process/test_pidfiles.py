@@ -387,7 +387,8 @@ def binary(tmp_path: Path) -> Iterator[Path]:
     binary = tmp_path / "program"
     shutil.copy("/bin/cat", binary)
     with subprocess.Popen([binary], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin
+        assert process.stdout
         # Popen returns when exec closes its pipe, a moment before there is a command line.
         process.stdin.write(b"started\n")
         process.stdin.flush()

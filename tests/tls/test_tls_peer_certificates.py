@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from tls.authority import Authority, Leaf, basic, dn, purpose, usage, write_pki
 
 from rpcgen.runtime.errors import TlsError
+from rpcgen.runtime.globs import is_allowed
 from rpcgen.runtime.tls import pem
 from rpcgen.runtime.tls.certificates import Role, check_own, check_peer, crl_covers_all
-from rpcgen.runtime.tls.names import distinguished_name, is_allowed
+from rpcgen.runtime.tls.names import distinguished_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable

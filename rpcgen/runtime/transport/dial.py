@@ -128,6 +128,6 @@ def _refused(address: Address, problem: OSError | None) -> ConnectError:
     why = "no address found"
     if problem is not None:
         # By the number: asyncio's own words name an address again, and no reason.
-        is_numbered = isinstance(problem.errno, int) and problem.errno > 0
-        why = os.strerror(problem.errno) if is_numbered else problem.strerror or str(problem)
+        number = problem.errno or 0
+        why = os.strerror(number) if number > 0 else problem.strerror or str(problem)
     return ConnectError(f"{address}: cannot connect: {why}")
