@@ -108,6 +108,16 @@ def test_the_configuration_names_files(
     assert server_name(address, pki) == "OU=first,CN=localhost"
 
 
+def test_without_a_configuration_the_files_are_read_again_all_the_same(
+    tmp_path: Path, pki: Pki, address: str
+) -> None:
+    with daemon(tmp_path, pki=str(pki.folder), listen=[f"unix://{tmp_path}/s", address]) as started:
+        assert server_name(address, pki) == "OU=first,CN=localhost"
+        pki.serve_as("second")
+        started.reload()
+        assert server_name(address, pki) == "OU=second,CN=localhost"
+
+
 def test_the_administrator(started: Started, pki: Pki, address: str) -> None:
     with (
         started.administrator() as admin,

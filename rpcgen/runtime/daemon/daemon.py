@@ -346,19 +346,24 @@ class Daemon:
         self.logs.reopen()
 
     async def _configure(self) -> None:
+        # On a thread: a disk may take its time, and clients are not to wait for it.
         if self._path is not None:
-            # On a thread: a disk may take its time, and clients are not to wait for it.
             self._apply(await asyncio.to_thread(self._read))
+            return
+        for tls in (one.tls for one in self.servers.values() if one.tls is not None):
+            tls.become(await asyncio.to_thread(tls.renewed))
 
     def _read(self) -> Configuration:
-        if self._path is None:
-            return Configuration()
-        return read_configuration(self._path, self._keys)
-
-    def _apply(self, file: Configuration) -> None:
-        """Check all, then change all: the one thing that may still fail comes first."""
+        """What the file says, checked with all files that it names."""
+        file = Configuration()
+        if self._path is not None:
+            file = read_configuration(self._path, self._keys)
         for one in self._server_keys:
             one.check(file)
+        return file
+
+    def _apply(self, file: Configuration) -> None:
+        """Put into force what has been read: the one thing that may still fail comes first."""
         values = {key: file.get(key, default) for key, default in self._defaults.items()}
         self._apply_logs(file, values)
         for one in self._server_keys:

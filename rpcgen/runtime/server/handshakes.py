@@ -50,6 +50,7 @@ class Handshakes:
         """Shake hands with a client; who has waited longest gives way if there are too many."""
         if len(self._all) >= limits.HANDSHAKES_MAX:
             self._fail(self._least(), "too many handshakes are under way")
+        stream.identity  # noqa: B018  (of who is gone the system does not know the address)
         one = _Underway(self._tls.handshake(stream))
         one.timer = self._loop.call_later(
             limits.HANDSHAKE_TIMEOUT,

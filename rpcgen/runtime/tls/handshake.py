@@ -74,7 +74,8 @@ class Handshake:
         )
         self._look = look
         self._name: str | None = None
-        self._do: Callable[[], bool] | None = self._shake
+        # A function, no method: it would hold this object, and the memory of OpenSSL, in a cycle.
+        self._do: Callable[[Handshake], bool] | None = Handshake._shake
 
     @property
     def has_heard(self) -> bool:
@@ -97,7 +98,7 @@ class Handshake:
         """
         try:
             while self._do is not None:
-                if self._do():
+                if self._do(self):
                     continue
                 if not self._wire.flush():
                     return Want.WRITE
@@ -126,7 +127,8 @@ class Handshake:
         except ssl.SSLWantReadError:
             return False
         self._name = self._look(self._ssl.getpeercert(binary_form=True))
-        self._do = self._confirm if self._ssl.server_side else self._await_confirmation
+        is_server = self._ssl.server_side
+        self._do = Handshake._confirm if is_server else Handshake._await_confirmation
         return True
 
     def _confirm(self) -> bool:

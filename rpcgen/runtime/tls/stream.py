@@ -33,7 +33,7 @@ _ERROR, _EOF = 0, 1
 class TlsStream:
     """See ``ByteStream``; it owns the stream below. Descriptors do not travel."""
 
-    __slots__ = ("_held", "_ssl", "_wire", "identity")
+    __slots__ = ("_failure", "_held", "_ssl", "_wire", "identity")
 
     room = RECORD
     can_move = False
@@ -43,6 +43,7 @@ class TlsStream:
         self._wire = wire
         self._ssl = inside
         self._held = 0  # plain bytes that are encrypted, but not all sent
+        self._failure: ConnectionClosed | None = None  # of reading
         self.identity = identity
 
     @property
@@ -61,17 +62,29 @@ class TlsStream:
 
     def receive(self, space: memoryview) -> int | None:
         # One record with data and no more: what comes behind it, the end for one, is then still
-        # in the system, where somebody looks for it.
-        for _ in range(_RECORDS_AT_ONCE):
-            fetched = self._wire.fetch()
-            if fetched is None:
-                return None
-            count = self._decrypt(space)
-            if count is not None:
-                return count
-            if not fetched:
-                return 0
-        return None
+        # in the system, where somebody looks for it. Full records in a row are a stream's.
+        if self._failure is not None:
+            raise self._failure
+        taken = 0
+        try:
+            for _ in range(_RECORDS_AT_ONCE):
+                fetched = self._wire.fetch()
+                if fetched is None:
+                    break
+                count = self._decrypt(space[taken:])
+                if count is None and fetched:
+                    continue
+                if not count:
+                    return self._end_behind(taken)
+                taken += count
+                if len(space) - taken < RECORD or not self._wire.is_full_next:
+                    break
+        except ConnectionClosed as error:
+            self._failure = error
+            if not taken:
+                raise
+            return self._end_behind(taken)
+        return taken or None
 
     def receive_with_fds(self, space: memoryview) -> tuple[int | None, list[int]]:
         return self.receive(space), []
@@ -116,6 +129,12 @@ class TlsStream:
                 self._wire.flush()
         self._wire.below.close()
 
+    def _end_behind(self, taken: int) -> int:
+        """Have the next call, which comes if the system has something to tell, say what was seen."""
+        if taken:
+            self._wire.below.shutdown()
+        return taken
+
     def _decrypt(self, space: memoryview) -> int | None:
         """Decrypt into a buffer; 0 at the end, None if there is no whole record."""
         try:
@@ -135,8 +154,9 @@ class TlsStream:
 
 def _first(buffers: Sequence[Buffer]) -> Buffer:
     """The bytes that are encrypted next."""
-    if len(buffers) == 1 and len(buffers[0]) <= _CHUNK:
-        return buffers[0]
+    first = buffers[0] if buffers else b""
+    if len(buffers) <= 1 or len(first) >= _CHUNK:
+        return memoryview(first)[:_CHUNK]
     parts: list[Buffer] = []
     left = _CHUNK
     for data in buffers:

@@ -61,6 +61,14 @@ class Wire:
         self._owed = 0  # bytes of this record's body that have not come
         self._pending: memoryview = memoryview(b"")  # taken from ``outgoing``, not sent
 
+    @property
+    def is_full_next(self) -> bool:
+        """Whether a record comes that is as long as can be: that is data, not the end.
+
+        Nothing else has so much to say; only padding could make it that long (RFC 8446, section 5.4).
+        """
+        return self._owed > RECORD
+
     def fetch(self) -> int | None:
         """Read no further than to the end of a record, and the head behind it.
 
