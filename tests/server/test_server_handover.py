@@ -16,6 +16,7 @@ from server.kit import (
     CONSOLE,
     DOWNLOAD,
     KIT,
+    LOGIN,
     PLAIN,
     QUICK,
     Busy,
@@ -99,6 +100,23 @@ def test_clients_and_those_who_wait_go_on(tmp_path: Any) -> None:
         assert second.sessions[0].identity.pid is not None
     assert not path.exists()
     assert closed == []
+
+
+def test_who_has_logged_in_has_to_do_so_again() -> None:
+    def login(call: Any) -> None:
+        call.session.authenticate("fred")
+
+    with serving(answering(100, login=login), auth_required=True) as first:
+        one, two = connect(first), connect(first)
+        assert one.call(LOGIN.number).status == OK
+        first.hand_over()
+        with one:
+            assert one.is_ended()
+    saved = left_by(first)
+    assert [client.auth_pending for client in saved.clients] == [True]
+    with taking_over(saved, answering(200, login=login), auth_required=True), two:
+        assert two.call(LOGIN.number).status == OK
+        assert two.call(PLAIN.number, number(1)).payload == number(201)
 
 
 def test_limits_and_numbers_are_kept() -> None:

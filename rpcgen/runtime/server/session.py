@@ -222,10 +222,11 @@ class Session:
 
     def suspend(self) -> None:
         """Have it come to rest, for another process to go on with it, or to its end if none can."""
-        if self._stream.can_move:
+        if self._stream.can_move and self.identity.sasl_user_name is None:
             self.traffic.suspend()
         else:
-            why = "the server is restarting, and what is encrypted cannot move"
+            # Keys stay in this process, and so does who a client has proved to be.
+            why = "the server is restarting, and what protects this client cannot move"
             self.drain(ConnectionClosed(why, _CLIENT))
 
     def break_streams(self, why: ConnectionClosed) -> None:
