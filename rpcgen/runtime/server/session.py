@@ -83,7 +83,7 @@ class Session:
             engine.programs,
             engine.limits,
             passes_fds=stream.passes_fds,
-            authenticated=not engine.settings.demands_auth(stream.identity),
+            authenticated=not engine.settings.demands_auth(stream),
             room=stream.room,
         )
         self._stream = stream

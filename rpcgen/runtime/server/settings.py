@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rpcgen.runtime.interfaces import Identity
+    from rpcgen.runtime.interfaces import ByteStream, Identity
 
 
 class Settings:
@@ -53,10 +53,10 @@ class Settings:
         self.set_workers(min_workers, max_workers, priority_workers)
         self.set_clients(max_clients, max_anonymous_clients)
 
-    def demands_auth(self, identity: Identity) -> bool:
-        """Whether a client must authenticate."""
+    def demands_auth(self, stream: ByteStream) -> bool:
+        """Whether who is on the other end must authenticate; only then the system is asked who it is."""
         required = self.auth_required
-        return required if isinstance(required, bool) else required(identity)
+        return required if isinstance(required, bool) else required(stream.identity)
 
     def set_workers(self, minimum: int, maximum: int, priority: int) -> None:
         """Bounds of the pool of workers."""
