@@ -23,7 +23,7 @@ from rpcgen.runtime.auth.offer import makers
 from rpcgen.runtime.auth.server import ServerExchange
 from rpcgen.runtime.auth.users import DEFAULT, UserStore
 from rpcgen.runtime.errors import AuthError
-from rpcgen.runtime.message import RemoteError
+from rpcgen.runtime.message import RemoteError, worded
 
 if TYPE_CHECKING:
     from rpcgen.runtime.auth.mechanism import ServerMechanism
@@ -222,7 +222,4 @@ def _failed(
     domain: VirErrorDomain = VirErrorDomain.VIR_FROM_RPC,
 ) -> RemoteError:
     """In libvirt's words."""
-    template = "authentication failed: %s"
-    return RemoteError(
-        code, f"authentication failed: {reason}", domain=domain, str1=template, str2=reason
-    )
+    return worded(code, "authentication failed: %s", reason, domain)

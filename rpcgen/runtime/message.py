@@ -226,6 +226,27 @@ def rpc_error(message: str, code: int = VirErrorNumber.VIR_ERR_RPC) -> RemoteErr
     return RemoteError(code, message, domain=VirErrorDomain.VIR_FROM_RPC, str1="%s", str2=message)
 
 
+def worded(
+    code: VirErrorNumber | int, template: str, detail: str, domain: VirErrorDomain
+) -> RemoteError:
+    """An error in libvirt's words: with the template (``access denied: %s``), and what is in its place."""
+    text = template.replace("%s", detail)
+    return RemoteError(code, text, domain=domain, str1=template, str2=detail)
+
+
+def unsupported_flags(flags: int, function: str, domain: VirErrorDomain) -> RemoteError:
+    """A call has flags that its function does not know (VIR_ERR_INVALID_ARG)."""
+    return RemoteError(
+        VirErrorNumber.VIR_ERR_INVALID_ARG,
+        f"unsupported flags (0x{flags:x}) in function {function}",
+        domain=domain,
+        str1=function,
+        str2="flags",
+        int1=0,
+        int2=0,
+    )
+
+
 def unknown_procedure(number: int) -> RemoteError:
     """The answer to a procedure that is not offered; clients test how its text begins."""
     return rpc_error(f"{_UNKNOWN_PROCEDURE}: {number}")

@@ -9,34 +9,30 @@ import os
 
 from libvirt_rpc.libvirt_common.types import VirErrorDomain, VirErrorNumber
 from rpcgen.runtime import RemoteError
+from rpcgen.runtime.message import worded
 from rpcgen.runtime.process import ProcessError
 
 E = VirErrorNumber
 F = VirErrorDomain
 
 
-def _error(code: VirErrorNumber, template: str, detail: str, domain: VirErrorDomain) -> RemoteError:
-    text = template.replace("%s", detail)
-    return RemoteError(code, text, domain=domain, str1=template, str2=detail)
-
-
 def _internal(detail: str, domain: VirErrorDomain) -> RemoteError:
-    return _error(E.VIR_ERR_INTERNAL_ERROR, "internal error: %s", detail, domain)
+    return worded(E.VIR_ERR_INTERNAL_ERROR, "internal error: %s", detail, domain)
 
 
 def _invalid(detail: str) -> RemoteError:
     template = "Requested operation is not valid: %s"
-    return _error(E.VIR_ERR_OPERATION_INVALID, template, detail, F.VIR_FROM_RPC)
+    return worded(E.VIR_ERR_OPERATION_INVALID, template, detail, F.VIR_FROM_RPC)
 
 
 def _denied(detail: str) -> RemoteError:
     template = "operation forbidden: %s"
-    return _error(E.VIR_ERR_OPERATION_DENIED, template, detail, F.VIR_FROM_RPC)
+    return worded(E.VIR_ERR_OPERATION_DENIED, template, detail, F.VIR_FROM_RPC)
 
 
 def _busy(detail: str) -> RemoteError:
     template = "resource busy: %s"
-    return _error(E.VIR_ERR_RESOURCE_BUSY, template, detail, F.VIR_FROM_LOCKSPACE)
+    return worded(E.VIR_ERR_RESOURCE_BUSY, template, detail, F.VIR_FROM_LOCKSPACE)
 
 
 def system_error(
@@ -55,19 +51,6 @@ def not_opened(error: OSError | ProcessError, what: str) -> RemoteError:
     if isinstance(error, OSError):
         return system_error(error, what)
     return _internal(f"{what}: {error}", F.VIR_FROM_LOCKSPACE)
-
-
-def unsupported_flags(flags: int, function: str) -> RemoteError:
-    """A call has flags that its function does not know (VIR_ERR_INVALID_ARG)."""
-    return RemoteError(
-        E.VIR_ERR_INVALID_ARG,
-        f"unsupported flags (0x{flags:x}) in function {function}",
-        domain=F.VIR_FROM_RPC,
-        str1=function,
-        str2="flags",
-        int1=0,
-        int2=0,
-    )
 
 
 # What is wrong with the client

@@ -9,12 +9,14 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from libvirt_rpc.libvirt_common.types import VirErrorDomain
 from libvirt_rpc.lock_protocol.server import VirLockSpaceProtocolServer
 from rpcgen.examples.lockd import errors
 from rpcgen.examples.lockd.lockspace import Acquire
 from rpcgen.examples.lockd.lockspaces import Lockspaces
 from rpcgen.examples.lockd.owner import OwnerProcess, end_owner
 from rpcgen.examples.lockd.saved import SavedClient
+from rpcgen.runtime.message import unsupported_flags
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +114,7 @@ class LockService(VirLockSpaceProtocolServer):
         """
         client = self._known(call.session)
         if flags & ~_FLAGS.get(call.procedure.method, 0):
-            raise errors.unsupported_flags(flags, _function_of(call))
+            raise unsupported_flags(flags, _function_of(call), VirErrorDomain.VIR_FROM_RPC)
         if client.restricted:
             raise errors.restricted()
         return client

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from libvirt_rpc.libvirt_common.types import VirErrorDomain, VirErrorNumber
 from rpcgen.runtime.access.policy import Needs, Permission, halves
-from rpcgen.runtime.message import RemoteError
+from rpcgen.runtime.message import RemoteError, worded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from rpcgen.runtime.program import Procedure
 
 _logger = logging.getLogger(__name__)
-
-_TEMPLATE: Final = "access denied: %s"
-"""libvirt's words for VIR_ERR_ACCESS_DENIED."""
 
 _NAMES: Final = {
     "uid": "uid",
@@ -96,13 +93,8 @@ class Guard:
 def denied(permission: Permission) -> RemoteError:
     """The error for a peer without a permission: in libvirt's words, which do not say why."""
     detail = f"'{permission.procedure.program.name}' denied access"
-    return RemoteError(
-        VirErrorNumber.VIR_ERR_ACCESS_DENIED,
-        _TEMPLATE % detail,
-        domain=VirErrorDomain.VIR_FROM_ACCESS,
-        str1=_TEMPLATE,
-        str2=detail,
-    )
+    code, domain = VirErrorNumber.VIR_ERR_ACCESS_DENIED, VirErrorDomain.VIR_FROM_ACCESS
+    return worded(code, "access denied: %s", detail, domain)
 
 
 def audit_line(identity: Identity, permission: Permission) -> str:

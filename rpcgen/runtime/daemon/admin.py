@@ -19,13 +19,13 @@ from libvirt_rpc.admin_protocol.types import (
     AdminNonnullServer,
     AdminServerListClientsRet,
 )
-from libvirt_rpc.libvirt_common.types import VirConnectCloseReason
+from libvirt_rpc.libvirt_common.types import VirConnectCloseReason, VirErrorDomain
 from rpcgen.runtime.daemon import adminerrors as errors
 from rpcgen.runtime.daemon.clientfacts import facts_of, transport_of
 from rpcgen.runtime.daemon.keys import WORKERS_MAX
 from rpcgen.runtime.daemon.parameters import unsigned, unsigned_values
 from rpcgen.runtime.errors import ConnectionClosed, ProcessError, TlsError
-from rpcgen.runtime.message import rpc_error
+from rpcgen.runtime.message import rpc_error, unsupported_flags
 from rpcgen.runtime.server import Server
 
 if TYPE_CHECKING:
@@ -283,7 +283,7 @@ def _admit(call: Call, flags: int = 0) -> None:
         call.session.close()
         raise errors.other_user(identity.pid, identity.uid)
     if flags:
-        raise errors.unsupported_flags(flags, _function_of(call))
+        raise unsupported_flags(flags, _function_of(call), VirErrorDomain.VIR_FROM_ADMIN)
 
 
 def _function_of(call: Call) -> str:

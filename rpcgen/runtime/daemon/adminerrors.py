@@ -6,7 +6,7 @@ Who raises what is decided elsewhere.
 from __future__ import annotations
 
 from libvirt_rpc.libvirt_common.types import VirErrorDomain, VirErrorNumber
-from rpcgen.runtime.message import RemoteError
+from rpcgen.runtime.message import RemoteError, worded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,33 +16,15 @@ E = VirErrorNumber
 F = VirErrorDomain
 
 
-def _error(code: VirErrorNumber, template: str, detail: str, domain: VirErrorDomain) -> RemoteError:
-    text = template.replace("%s", detail)
-    return RemoteError(code, text, domain=domain, str1=template, str2=detail)
-
-
 def invalid(detail: str, domain: VirErrorDomain = F.VIR_FROM_NONE) -> RemoteError:
     """A value cannot be set (VIR_ERR_INVALID_ARG)."""
-    return _error(E.VIR_ERR_INVALID_ARG, "invalid argument: %s", detail, domain)
+    return worded(E.VIR_ERR_INVALID_ARG, "invalid argument: %s", detail, domain)
 
 
 def other_user(pid: int | None, uid: int | None) -> RemoteError:
     """The client is not the daemon's user (VIR_ERR_OPERATION_DENIED)."""
     detail = f"Disallowing client {pid} with uid {uid}"
-    return _error(E.VIR_ERR_OPERATION_DENIED, "operation forbidden: %s", detail, F.VIR_FROM_RPC)
-
-
-def unsupported_flags(flags: int, function: str) -> RemoteError:
-    """A call has flags that its function does not know (VIR_ERR_INVALID_ARG)."""
-    return RemoteError(
-        E.VIR_ERR_INVALID_ARG,
-        f"unsupported flags (0x{flags:x}) in function {function}",
-        domain=F.VIR_FROM_ADMIN,
-        str1=function,
-        str2="flags",
-        int1=0,
-        int2=0,
-    )
+    return worded(E.VIR_ERR_OPERATION_DENIED, "operation forbidden: %s", detail, F.VIR_FROM_RPC)
 
 
 def not_logged(error: ProcessError) -> RemoteError:
@@ -61,13 +43,13 @@ def not_logged(error: ProcessError) -> RemoteError:
 def no_server(name: str) -> RemoteError:
     """There is none (VIR_ERR_NO_SERVER)."""
     detail = f"No server named '{name}'"
-    return _error(E.VIR_ERR_NO_SERVER, "Server not found: %s", detail, F.VIR_FROM_RPC)
+    return worded(E.VIR_ERR_NO_SERVER, "Server not found: %s", detail, F.VIR_FROM_RPC)
 
 
 def no_client(number: int) -> RemoteError:
     """There is none, or none any more (VIR_ERR_NO_CLIENT)."""
     detail = f"No client with matching ID '{number}'"
-    return _error(E.VIR_ERR_NO_CLIENT, "Client not found: %s", detail, F.VIR_FROM_RPC)
+    return worded(E.VIR_ERR_NO_CLIENT, "Client not found: %s", detail, F.VIR_FROM_RPC)
 
 
 def too_many(what: str, count: int, most: int) -> RemoteError:
@@ -84,7 +66,7 @@ def unsupported_parameter(name: str) -> RemoteError:
     """Nothing of that name can be set (VIR_ERR_ARGUMENT_UNSUPPORTED)."""
     template = "argument unsupported: %s"
     detail = f"parameter '{name}' not supported"
-    return _error(E.VIR_ERR_ARGUMENT_UNSUPPORTED, template, detail, F.VIR_FROM_NONE)
+    return worded(E.VIR_ERR_ARGUMENT_UNSUPPORTED, template, detail, F.VIR_FROM_NONE)
 
 
 def wrong_type(name: str, got: str, expected: str) -> RemoteError:
@@ -108,4 +90,4 @@ def anonymous_above_all() -> RemoteError:
 
 
 def _internal(detail: str, domain: VirErrorDomain) -> RemoteError:
-    return _error(E.VIR_ERR_INTERNAL_ERROR, "internal error: %s", detail, domain)
+    return worded(E.VIR_ERR_INTERNAL_ERROR, "internal error: %s", detail, domain)

@@ -61,8 +61,8 @@ class TlsStream:
         return self._wire.below.fileno()
 
     def receive(self, space: memoryview) -> int | None:
-        # One record with data and no more: what comes behind it, the end for one, is then still
-        # in the system, where somebody looks for it. Full records in a row are a stream's.
+        # Records with data and no more: what comes behind them, the end for one, is then still in
+        # the system, where somebody looks for it.
         if self._failure is not None:
             raise self._failure
         taken = 0
@@ -77,7 +77,7 @@ class TlsStream:
                 if not count:
                     return self._end_behind(taken)
                 taken += count
-                if len(space) - taken < RECORD or not self._wire.is_full_next:
+                if len(space) - taken < RECORD or not self._wire.is_data_next:
                     break
         except ConnectionClosed as error:
             self._failure = error

@@ -22,6 +22,12 @@ RECORD: Final = 16384
 _HEAD: Final = 5
 """Type, version and length of a record (RFC 8446, section 5.1)."""
 
+_DATA: Final = 23
+"""The type of records with data (RFC 8446, section 5.1)."""
+
+_ALERT: Final = 2 + 1 + 16
+"""Ciphertext of an alert without padding: itself, its type, and the tag (RFC 8446, section 5.2)."""
+
 _BODY_MAX: Final = RECORD + 2048
 """Ciphertext of a record at most: RFC 5246, section 6.2.3; TLS 1.3 needs less."""
 
@@ -42,6 +48,7 @@ class Wire:
 
     __slots__ = (
         "_head",
+        "_kind",
         "_owed",
         "_pending",
         "_space",
@@ -58,16 +65,18 @@ class Wire:
         self.received = 0
         self._space = memoryview(bytearray(_BODY_MAX + _HEAD))
         self._head = b""  # what has come of the next record's head
+        self._kind = 0  # of the record whose head came last
         self._owed = 0  # bytes of this record's body that have not come
         self._pending: memoryview = memoryview(b"")  # taken from ``outgoing``, not sent
 
     @property
-    def is_full_next(self) -> bool:
-        """Whether a record comes that is as long as can be: that is data, not the end.
+    def is_data_next(self) -> bool:
+        """Whether what comes next is known to be data, and not the end.
 
-        Nothing else has so much to say; only padding could make it that long (RFC 8446, section 5.4).
+        TLS 1.2 says so. TLS 1.3 calls every record data, but an alert is shorter than others,
+        unless the peer pads it, which nobody does.
         """
-        return self._owed > RECORD
+        return self._kind == _DATA and self._owed > _ALERT
 
     def fetch(self) -> int | None:
         """Read no further than to the end of a record, and the head behind it.
@@ -109,6 +118,7 @@ class Wire:
         self._owed -= body
         self._head += came[body:]
         if len(self._head) == _HEAD:
+            self._kind = self._head[0]
             self._owed = int.from_bytes(self._head[3:])
             self._head = b""
             if self._owed > _BODY_MAX:
