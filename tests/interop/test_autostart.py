@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,6 +45,7 @@ def user() -> Iterator[User]:
             prefix = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
         (folder / "bin").mkdir()
         (folder / "bin/libvirtd").write_text(f"""#!/bin/sh
+export LIBVIRT_LOG_OUTPUTS=1:file:{folder}/log
 test $(id -u) -eq 0 && exec {" ".join(prefix)} {program} "$@"
 exec {program} "$@"
 """)
@@ -60,6 +62,8 @@ exec {program} "$@"
             "LC_ALL": "C.UTF-8",
         }
         yield User(environ, f"{name}/run/libvirt/libvirt-sock", prefix)
+        if (folder / "log").exists():  # shown if the test fails
+            sys.stdout.write((folder / "log").read_text())
 
 
 def virsh(user: User) -> subprocess.CompletedProcess[str]:

@@ -34,8 +34,12 @@ def facts_of(identity: Identity) -> list[AdminTypedParam]:
         facts["unix_group_name"] = _group(identity.gid)
     if identity.pid is not None:
         facts["unix_process_id"] = identity.pid
-    if identity.distinguished_name is not None:
-        facts["tls_x509_dname"] = identity.distinguished_name
+    proved = {
+        "sasl_user_name": identity.sasl_user_name,
+        "tls_x509_dname": identity.distinguished_name,
+        "selinux_context": identity.selinux_context,
+    }
+    facts |= {name: value for name, value in proved.items() if value is not None}
     return [fact(name, value) for name, value in facts.items()]
 
 
