@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -218,7 +219,9 @@ class AsyncSession:
         plan = self._plan
         connection = await reach_async(plan, left)
         try:
-            self._opened = await open_driver(connection.call, plan, left, connection)
+            self._opened = await open_driver(
+                connection.call, plan, left, connection, asyncio.to_thread
+            )
             if plan.keepalive and self._opened.is_watched:
                 connection.start_keepalive(*plan.keepalive)
         except BaseException:

@@ -23,6 +23,7 @@ from rpcgen.runtime.auth.offer import makers
 from rpcgen.runtime.auth.server import ServerExchange
 from rpcgen.runtime.auth.users import DEFAULT, UserStore
 from rpcgen.runtime.errors import AuthError
+from rpcgen.runtime.globs import patterns_of
 from rpcgen.runtime.message import RemoteError, worded
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ class Authentication:
 
     Args:
         unix, tcp, tls: ``none``, ``sasl`` or ``polkit``, by how a client is connected. Polkit is for
-            UNIX sockets: it wants to know the process.
+            UNIX sockets: it wants to know the process. By default plain TCP demands ``sasl``, and
+            the others nothing.
         mechanisms: of SASL, in the order in which they are offered. Those that do not fit the
             transport are left out: what shows a password is only for UNIX sockets and TLS. By
             default the SCRAMs of ``DEFAULT``, if there are users.
@@ -62,21 +64,23 @@ class Authentication:
         keytab: the file with the key of ``libvirt/HOST``, for GSSAPI; None for Kerberos's own.
 
     Raises:
-        AuthError: a method or a mechanism that there is not, or one that needs users.
+        AuthError: a method or a mechanism that there is not, one that needs users, or none that a
+            place could use.
+        TypeError: ``allowed_users`` is no list of patterns.
     """
 
     def __init__(
         self,
         *,
-        unix: str = "none",
-        tcp: str = "sasl",
-        tls: str = "none",
+        unix: str | None = None,
+        tcp: str | None = None,
+        tls: str | None = None,
         mechanisms: Sequence[str] | None = None,
         users: UserStore | None = None,
         allowed_users: Sequence[str] | None = None,
         keytab: str | None = None,
     ) -> None:
-        self._methods = {"unix": unix, "tcp": tcp, "tls": tls}
+        self._methods = {"unix": unix or "none", "tcp": tcp or "sasl", "tls": tls or "none"}
         for place, method in self._methods.items():
             if method not in METHODS or (method == "polkit" and place != "unix"):
                 raise AuthError(f"{place}: there is no method {method!r} to authenticate by")
@@ -84,9 +88,14 @@ class Authentication:
             mechanisms = () if users is None else DEFAULT
         self._mechanisms = tuple(mechanisms)
         self._users = users
-        self._allowed = None if allowed_users is None else tuple(allowed_users)
+        self._allowed = patterns_of(allowed_users, "allowed_users")
         self._keytab = keytab
         self._makers(None, secure=True)  # all of them, to see that nothing is missing
+        for place, asked in (("unix", unix), ("tcp", tcp), ("tls", tls)):
+            if asked == "sasl" and not self._makers("somebody", secure=place != "tcp"):
+                raise AuthError(
+                    f"{place}: of {list(self._mechanisms)}, no mechanism can be used there"
+                )
 
     def method(self, identity: Identity) -> str:
         """What a client has to do: ``none``, ``sasl`` or ``polkit``; of root polkit asks nothing."""
@@ -95,7 +104,7 @@ class Authentication:
         return "none" if method == "polkit" and identity.uid == 0 else method
 
     def is_required(self, identity: Identity) -> bool:
-        """Whether a client has to do anything; for ``Server(auth_required=...)``."""
+        """Whether a client has to do anything."""
         return self.method(identity) != "none"
 
     def exchange(self, identity: Identity) -> ServerExchange:
@@ -119,6 +128,10 @@ class Authenticating(RemoteServer):
     """
 
     authentication: Authentication
+
+    def is_auth_required(self, identity: Identity) -> bool:
+        """What the server asks of its programs."""
+        return self.authentication.is_required(identity)
 
     def auth_list(self, call: Call) -> list[RemoteAuthType | int]:
         return [METHODS[self.authentication.method(call.session.identity)]]
@@ -190,15 +203,17 @@ class _Attempts:
             try:
                 result = step()
             except AuthError as error:
-                self._refuse(error)
-                raise _failed("authentication failed") from None
-            if self.exchange.is_complete and not was_complete:
-                _logger.info("%r: is %r by SASL", self._session.identity, self.exchange.user)
-                self._session.authenticate(self.exchange.user, self.exchange.layer)
-            return result
+                reason = str(error)  # and no more of it: its frames hold what the client said
+            else:
+                if self.exchange.is_complete and not was_complete:
+                    _logger.info("%r: is %r by SASL", self._session.identity, self.exchange.user)
+                    self._session.authenticate(self.exchange.user, self.exchange.layer)
+                return result
+            self._refuse(reason)
+            raise _failed("authentication failed")
 
-    def _refuse(self, error: AuthError) -> None:
-        _logger.warning("%r: refused: %r", self._session.identity, str(error))
+    def _refuse(self, reason: str) -> None:
+        _logger.warning("%r: refused: %r", self._session.identity, reason)
         self._failures += 1
         if self._failures >= ATTEMPTS_MAX:
             self._session.close()

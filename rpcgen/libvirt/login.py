@@ -6,9 +6,9 @@ passwords, and what is called. Coroutines, like all of ``opening``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
 from libvirt_rpc.libvirt_common.types import VirErrorNumber
 from libvirt_rpc.remote_protocol import program as rows
@@ -17,7 +17,7 @@ from libvirt_rpc.remote_protocol.types import (
     RemoteAuthSaslStepArgs,
     RemoteAuthType,
 )
-from rpcgen.runtime.errors import AuthError
+from rpcgen.runtime.errors import AuthError, RpcError
 from rpcgen.runtime.message import RemoteError
 
 if TYPE_CHECKING:
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from rpcgen.runtime.auth.choice import Credentials
     from rpcgen.runtime.auth.client import ClientExchange
     from rpcgen.runtime.interfaces import ByteStream, Identity
+    from rpcgen.runtime.program import Procedure
+
+A = TypeVar("A")
+R = TypeVar("R")
+T = TypeVar("T")
 
 _METHODS: Final[dict[int, str]] = {
     RemoteAuthType.REMOTE_AUTH_NONE: "none",
@@ -56,7 +61,7 @@ class Question(NamedTuple):
 
 
 Ask = Callable[[Question], str | None]
-"""Answers a question; None if there is no answer."""
+"""Answers a question; None if there is no answer. Of an asyncio session it is called on a thread."""
 
 
 class Login(NamedTuple):
@@ -82,6 +87,17 @@ class Login(NamedTuple):
     is_tunnel: bool = False
 
 
+class Work(Protocol):
+    """How to do what may take its time: to ask a person, to compute, to get a ticket."""
+
+    def __call__(self, function: Callable[[], T], /) -> Awaitable[T]: ...
+
+
+async def at_once(function: Callable[[], T]) -> T:
+    """For a thread, which waits anyway."""
+    return function()
+
+
 class Line(Protocol):
     """What is to be known of the connection, and done to it."""
 
@@ -93,8 +109,11 @@ class Line(Protocol):
         """Have all bytes from now on go through a layer."""
 
 
-async def log_in(call: Calling, login: Login, line: Line, left: Left) -> None:
+async def log_in(call: Calling, login: Login, line: Line, left: Left, work: Work = at_once) -> None:
     """Do what the server demands.
+
+    Args:
+        work: for asyncio, what keeps the loop free.
 
     Raises:
         AuthError: it demands what this side cannot give, or does not believe it.
@@ -103,7 +122,7 @@ async def log_in(call: Calling, login: Login, line: Line, left: Left) -> None:
     method = _chosen(offered, login.method)
     try:
         if method == RemoteAuthType.REMOTE_AUTH_SASL:
-            await _sasl(call, login, line, left)
+            await _sasl(call, login, line, left, work)
         elif method == RemoteAuthType.REMOTE_AUTH_POLKIT:
             await call(rows.REMOTE_PROC_AUTH_POLKIT, None, left())
         elif method != RemoteAuthType.REMOTE_AUTH_NONE:
@@ -137,24 +156,36 @@ def _chosen(offered: list[RemoteAuthType | int], wanted: str | None) -> int:
     return offered[0]
 
 
-async def _sasl(call: Calling, login: Login, line: Line, left: Left) -> None:
+async def _sasl(call: Calling, login: Login, line: Line, left: Left, work: Work) -> None:
     from rpcgen.runtime.transport.layered import LayeredStream
 
     offer = (await call(rows.REMOTE_PROC_AUTH_SASL_INIT, None, left())).mechlist
-    exchange = _exchange(offer, login, secure=line.identity.secure or login.is_tunnel)
-    name, data = exchange.start()
+    secure = line.identity.secure or login.is_tunnel
+    exchange = await work(partial(_exchange, offer, login, secure=secure))
+    name, data = await work(exchange.start)
     start = RemoteAuthSaslStartArgs(name, int(data is None), data or b"")
-    reply = await call(rows.REMOTE_PROC_AUTH_SASL_START, start, left())
+    reply = await _discreetly(call, rows.REMOTE_PROC_AUTH_SASL_START, start, left())
     complete, nil, data = reply.complete, reply.nil, reply.data
     while True:
-        answer = exchange.receive(bool(complete), None if nil else data)
+        answer = await work(partial(exchange.receive, bool(complete), None if nil else data))
         if exchange.is_complete:
             break
         step = RemoteAuthSaslStepArgs(int(answer is None), answer or b"")
-        more = await call(rows.REMOTE_PROC_AUTH_SASL_STEP, step, left())
+        more = await _discreetly(call, rows.REMOTE_PROC_AUTH_SASL_STEP, step, left())
         complete, nil, data = more.complete, more.nil, more.data
     if exchange.layer is not None:
         line.wrap(partial(LayeredStream, layer=exchange.layer))
+
+
+async def _discreetly(
+    call: Calling, procedure: Procedure[A, R], argument: A, timeout: float | None
+) -> R:
+    """Call; an error comes without its frames, in which the data are that were sent."""
+    try:
+        return await call(procedure, argument, timeout)
+    except RpcError as error:
+        failure = error.with_traceback(None)
+    raise failure
 
 
 def _exchange(offer: str, login: Login, *, secure: bool) -> ClientExchange:
@@ -189,4 +220,11 @@ def _credentials(login: Login) -> Credentials:
 
 
 def _ask(login: Login, kind: str, text: str) -> str | None:
-    return None if login.ask is None else login.ask(Question(kind, login.host, text))
+    if login.ask is None:
+        return None
+    answer = login.ask(Question(kind, login.host, text))
+    if answer is not None and not isinstance(answer, str):
+        if isinstance(answer, Coroutine):
+            answer.close()
+        raise AuthError(f"ask: expected a text, got {type(answer).__name__}")
+    return answer

@@ -18,7 +18,7 @@ from libvirt_rpc.remote_protocol.types import (
     RemoteConnectSupportsFeatureArgs,
 )
 from rpcgen.libvirt.autostart import daemon_of
-from rpcgen.libvirt.login import Ask, Line, Login, log_in
+from rpcgen.libvirt.login import Ask, Line, Login, Work, at_once, log_in
 from rpcgen.libvirt.sockets import FAR, address, socket_path
 from rpcgen.libvirt.times import Left
 from rpcgen.libvirt.uri import LibvirtUri, Transport, parse
@@ -173,17 +173,20 @@ def now(coroutine: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("expected a coroutine that does not wait")
 
 
-async def open_driver(call: Calling, plan: Plan, left: Left, line: Line) -> Opened:
+async def open_driver(
+    call: Calling, plan: Plan, left: Left, line: Line, work: Work = at_once
+) -> Opened:
     """Authenticate, and open the driver.
 
     Args:
         line: the connection, which may get a layer of SASL.
+        work: for asyncio, what keeps the loop free.
 
     Raises:
         AuthError: the server demands what this side cannot give.
         RemoteError: the server refuses.
     """
-    await log_in(call, plan.login, line, left)
+    await log_in(call, plan.login, line, left, work)
     features: dict[int, bool] = {_KEEPALIVE: False}
     if plan.keepalive:
         features[_KEEPALIVE] = await _probe(call, _KEEPALIVE, left)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +19,29 @@ def is_allowed(name: str, patterns: Sequence[str] | None) -> bool:
             an empty list nobody.
     """
     return patterns is None or any(_matches(name, pattern) for pattern in patterns)
+
+
+def patterns_of(names: object, what: str) -> tuple[str, ...] | None:
+    """A list of patterns as it is kept.
+
+    A single text is a sequence of texts, too, one of which might be a star: it is refused.
+
+    Args:
+        names: None, or a list of texts.
+        what: the argument that they came in.
+
+    Raises:
+        TypeError: it is anything else.
+    """
+    if names is None:
+        return None
+    if isinstance(names, str | bytes) or not isinstance(names, Iterable):
+        raise TypeError(f"{what}: expected a list of patterns, got {names!r}")
+    patterns = tuple(names)
+    for one in patterns:
+        if not isinstance(one, str):
+            raise TypeError(f"{what}: expected patterns, got {one!r}")
+    return patterns
 
 
 def _matches(text: str, pattern: str) -> bool:

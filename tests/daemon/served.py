@@ -78,7 +78,7 @@ def daemon_of(options: dict[str, Any]) -> Daemon:
     """A daemon with one server, which has 5 to 20 workers."""
     served = Served()
     pki = options.pop("pki", None)
-    tls = None if pki is None else ServerTls(pkipath=pki)
+    tls = None if pki is None else ServerTls(pkipath=pki, lazy=True)
     rules = options.pop("access", None)
     access = None if rules is None else Rules(rules)
     server = Server([served], listen=options.pop("listen"), tls=tls, access=access)

@@ -19,6 +19,7 @@ from libvirt_rpc.libvirt_common.types import VirClientTransport
 from rpcgen.runtime import connect
 from rpcgen.runtime.errors import TlsError
 from rpcgen.runtime.message import RemoteError
+from rpcgen.runtime.process.daemonize import ExitCode
 from rpcgen.runtime.tls.certificates import Role
 from rpcgen.runtime.tls.context import ClientTls
 
@@ -100,9 +101,9 @@ def test_the_configuration_names_files(
         ('tls_allowed_dn_list = "CN=me"', "expected a list of strings"),
         ('key_file = "/nonexistent"', "/nonexistent"),
     ):
-        started.reload("[servers.served]\n" + wrong)
+        started.reload(f'[servers.served]\nca_file = "{pki.folder}/cacert.pem"\n{wrong}')
         (line,) = [one for one in started.log.read_text().splitlines() if reason in one]
-        assert f"c.toml: 2: servers.served.{wrong.partition(' ')[0]}: " in line
+        assert f"c.toml: 3: servers.served.{wrong.partition(' ')[0]}: " in line
         assert server_name(address, pki) == "OU=other,CN=localhost"
     started.reload("")
     assert server_name(address, pki) == "OU=first,CN=localhost"
@@ -137,9 +138,25 @@ def test_the_administrator(started: Started, pki: Pki, address: str) -> None:
         assert server_name(address, pki) == "OU=third,CN=localhost"
 
 
+def test_the_configuration_alone_may_name_the_files(tmp_path: Path, pki: Pki, address: str) -> None:
+    text = "[servers.served]\n"
+    for key, name in (("ca", "cacert"), ("cert", "servercert"), ("key", "serverkey")):
+        text += f'{key}_file = "{pki.folder}/{name}.pem"\n'
+    with daemon(
+        tmp_path,
+        configuration=text,
+        pki="/nonexistent",
+        listen=[f"unix://{tmp_path}/s", address],
+    ) as one:
+        assert server_name(address, pki) == "OU=first,CN=localhost"
+        one.reload("")
+        assert "/nonexistent" in one.log.read_text()
+        assert server_name(address, pki) == "OU=first,CN=localhost"
+
+
 def test_wrong_files_keep_it_from_starting(tmp_path: Path, pki: Pki, address: str) -> None:
     (pki.folder / "servercert.pem").write_text("broken")
     with process(tmp_path, pki=str(pki.folder), listen=[address]) as started:
-        assert started.ended() != 0
+        assert started.ended() == ExitCode.CONFIG
         assert started.process.stderr
         assert "servercert.pem" in started.process.stderr.read()

@@ -42,15 +42,13 @@ def folder() -> Iterator[Path]:
 @contextmanager
 def guarded(folder: Path, **settings: object) -> Iterator[dict[str, str]]:
     """A hypervisor, and a URI for each way to it."""
-    ways = dict.fromkeys(("unix", "tcp", "tls"), "sasl")
     authentication = Authentication(
-        **ways, users=UserStore(folder / "users"), **settings  # type: ignore[arg-type]
+        unix="sasl", tls="sasl", users=UserStore(folder / "users"), **settings  # type: ignore[arg-type]
     )
     with Server(
         [Guarded(authentication)],
         listen=[f"unix://{folder}/s", "tls://127.0.0.1:0", "tcp://127.0.0.1:0"],
         tls=ServerTls(pkipath=str(folder / "pki")),
-        auth_required=authentication.is_required,
     ) as server:
         _, tls, tcp = (one.rpartition(":")[2] for one in server.addresses)
         yield {

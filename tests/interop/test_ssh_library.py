@@ -23,6 +23,7 @@ from libvirt_rpc.remote_protocol.program import REMOTE_PROC_AUTH_LIST
 from libvirt_rpc.remote_protocol.types import RemoteAuthType
 from rpcgen import libvirt
 from rpcgen.libvirt.login import Ask, Question
+from rpcgen.libvirt.sockets import socket_path
 from rpcgen.libvirt.sshlibrary import dial, dial_async
 from rpcgen.libvirt.uri import LibvirtUri, parse
 from rpcgen.runtime import ConnectError, ConnectionClosed, connect, connect_async
@@ -124,6 +125,26 @@ def test_virsh_and_we_get_through_with_the_same_uri(libvirtd: Libvirtd, sshd: Ss
     done = virsh(uri, "list", "--name")
     assert (done.returncode, done.stdout.split()) == (0, ["test"])
     assert reach(parse(uri), libvirtd) == NONE
+
+
+@pytest.mark.parametrize("library", ["libssh", "libssh2"])
+def test_the_far_side_is_told_word_for_word_what_virsh_tells_it(
+    library: str, tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
+    force = f'ForceCommand printf %s "$SSH_ORIGINAL_COMMAND" >{told}'
+    with sshd_running(tmp_path, force) as sshd:
+        query = f"known_hosts={sshd.known_hosts}&keyfile={sshd.key}&sshauth=privkey"
+        for more in ("", "&socket=/s", "&socket=/s&proxy=auto", "&netcat=nc2&proxy=auto"):
+            text = f"test+{library}://root@127.0.0.1:{sshd.port}/default?{query}{more}"
+            virsh(text, "list")
+            expected = told.read_text()
+            told.unlink()
+            uri = parse(text)
+            stream = dial(uri, socket_path(uri, uid=0), timeout=DEADLINE)
+            assert receive(stream, 1) == b""
+            stream.close()
+            assert told.read_text() == expected
 
 
 # The host

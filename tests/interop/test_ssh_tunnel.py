@@ -32,6 +32,12 @@ URIS = [
     "qemu+ssh://host/system?netcat=/opt/m'nc",
     "qemu+ssh://host/system?netcat=/opt/m%22nc",
     "qemu+ssh://host/system?proxy=auto&netcat=nc2",
+    "qemu+ssh://host/system?netcat=",
+    "qemu+ssh://host/system?proxy=auto&netcat=",
+    "qemu+ssh://host/system?socket=/s",
+    "qemu+ssh://host/system?socket=/s&netcat=nc2",
+    "qemu+ssh://host/system?proxy=auto&socket=/s",
+    "qemu+ssh://host/system?proxy=auto&socket=/s&netcat=nc2",
     "qemu+ssh://host/system?proxy=native&socket=/s",
     "qemu+ssh://[::1]:22/system",
     "remote+ssh:///?proxy=native",
@@ -60,9 +66,12 @@ def test_ssh_is_run_word_for_word_as_virsh_runs_it(
     assert words == json.loads(record.read_text())
 
 
-def test_a_netcat_for_the_native_proxy_is_refused() -> None:
+@pytest.mark.parametrize("netcat", ["nc", ""])
+def test_a_netcat_for_the_native_proxy_is_refused_as_by_virsh(netcat: str) -> None:
+    uri = f"qemu+ssh://host/system?proxy=native&command=/bin/false&netcat={netcat}"
+    assert "netcat path not valid with native proxy mode" in virsh(uri, "list").stderr
     with pytest.raises(UriError, match="parameter netcat"):
-        address(parse("qemu+ssh://host/system?proxy=native&netcat=nc"))
+        address(parse(uri))
 
 
 def test_a_socket_with_a_space_reaches_the_far_side_whole() -> None:
@@ -87,7 +96,9 @@ def test_a_session_through_sshd(libvirtd: Libvirtd, sshd: Sshd) -> None:
 
 
 @pytest.mark.parametrize("proxy", ["netcat", "native", "auto"])
-def test_virsh_and_our_session_through_sshd_to_our_server(proxy: str, sshd: Sshd, tmp_path: Path) -> None:
+def test_virsh_and_our_session_through_sshd_to_our_server(
+    proxy: str, sshd: Sshd, tmp_path: Path
+) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "rpcgen").mkdir()
     helper = tmp_path / "bin/virt-ssh-helper"

@@ -39,7 +39,6 @@ def guarded(folder: Path, authentication: Authentication, mode: int = 0o700) -> 
     with Server(
         [hypervisor],
         listen=[f"unix://{folder}/s", "tcp://127.0.0.1:0"],
-        auth_required=authentication.is_required,
         socket_mode=mode,
     ) as server:
         hypervisor.port = int(server.addresses[1].rpartition(":")[2])

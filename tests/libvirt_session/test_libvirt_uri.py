@@ -71,7 +71,7 @@ def test_a_host_implies_the_transport(text: str, transport: Transport) -> None:
         (
             "qemu+udp://h/",
             "transport",
-            "expected one of tls, unix, ssh, libssh2, ext, tcp, libssh, got 'udp'",
+            "expected one of unix, ssh, libssh, libssh2, tls, tcp, ext, got 'udp'",
         ),
         ("qemu+tcp://h:0/", "port", "expected 1 to 65535, got '0'"),
         ("qemu+tcp://h:65536/", "port", "expected 1 to 65535, got '65536'"),

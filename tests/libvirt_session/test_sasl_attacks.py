@@ -62,7 +62,7 @@ def word(text: bytes) -> bytes:
 def chars(data: bytes | None) -> bytes:
     """``nil`` and the data, four bytes for each."""
     nil, data = int(data is None), data or b""
-    words = b"".join(one.to_bytes(4, "big", signed=one < 0) for one in data)
+    words = b"".join(one.to_bytes(4, "big") for one in data)
     return nil.to_bytes(4, "big") + len(data).to_bytes(4, "big") + words
 
 
@@ -382,11 +382,14 @@ def attempt(folder: Path, more: str = "", *, is_async: bool = False) -> RpcError
         async with opening:
             pytest.fail("logged in")
 
-    with pytest.raises(RpcError) as caught:
+    def run() -> None:
         if is_async:
             asyncio.run(asyncio.wait_for(main(), DEADLINE))
         else:
             libvirt.open(uri(folder, more), ask=answers, timeout=DEADLINE)
+
+    with pytest.raises(RpcError) as caught:
+        run()
     assert PASSWORD not in f"{caught.value!r} {caught.value}"
     return caught.value
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import pwd
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 pytest.importorskip("scramp", reason="not installed: scramp")
 
-from libvirt_session.guarded import PASSWORD, guarded, uri
+from libvirt_session.guarded import PASSWORD, Guarded, guarded, uri
 from raw import DEADLINE, ERROR, Raw
 from server.kit import plain_socket
 from wire_cases import Failure
@@ -26,6 +27,7 @@ from libvirt_rpc.remote_protocol.program import REMOTE_PROGRAM
 from rpcgen import libvirt
 from rpcgen.libvirt import Question
 from rpcgen.libvirt.authentication import ATTEMPTS_MAX, Authentication
+from rpcgen.runtime import Server
 from rpcgen.runtime.auth.mechanism import Secret
 from rpcgen.runtime.auth.users import UserStore
 from rpcgen.runtime.errors import AuthError
@@ -76,6 +78,26 @@ def test_whoever_knows_the_password_gets_in(
         assert hypervisor.users == ["fred", "fred"]
     assert [one.kind for one in asked] == ["user", "password"] * 2
     assert asked[1] == Question("password", "localhost", "Password of fred for localhost")
+
+
+def test_asyncio_goes_on_while_somebody_thinks(users: UserStore, tmp_path: Path) -> None:
+    main_thread = threading.current_thread()
+
+    def ask(question: Question) -> str:
+        assert threading.current_thread() is not main_thread
+        return "fred" if question.kind == "user" else PASSWORD
+
+    async def later(question: Question) -> str:
+        return "fred"
+
+    async def main() -> None:
+        async with libvirt.open_async(uri(tmp_path), ask=ask):
+            pass
+        with pytest.raises(AuthError, match="ask: expected a text, got coroutine"):
+            await libvirt.open_async(uri(tmp_path), ask=later)  # type: ignore[arg-type]
+
+    with guarded(tmp_path, Authentication(unix="sasl", users=users)):
+        asyncio.run(asyncio.wait_for(main(), DEADLINE))
 
 
 def test_a_file_answers(users: UserStore, tmp_path: Path) -> None:
@@ -139,7 +161,7 @@ def test_what_cannot_be_is_said(more: str, reason: str, users: UserStore, tmp_pa
 def test_no_password_over_plain_tcp(users: UserStore, tmp_path: Path) -> None:
     ask, asked = answering("fred", PASSWORD)
     with (
-        guarded(tmp_path, Authentication(tcp="sasl", users=users)) as hypervisor,
+        guarded(tmp_path, Authentication(users=users)) as hypervisor,
         pytest.raises(AuthError, match="the server refuses"),
     ):
         libvirt.open(f"test+tcp://127.0.0.1:{hypervisor.port}/default", ask=ask)
@@ -152,6 +174,42 @@ def test_the_kernel_knows_who_it_is(tmp_path: Path) -> None:
         with libvirt.open(uri(tmp_path)) as session:
             session.remote.connect_get_hostname()
         assert hypervisor.users == [ME]
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "reason"),
+    [
+        ({"unix": "sasl"}, AuthError, "unix: of [], no mechanism can be used there"),
+        ({"tcp": "sasl", "mechanisms": ["EXTERNAL"]}, AuthError, "tcp: of ['EXTERNAL'], no"),
+        ({"tls": "polkit"}, AuthError, "tls: there is no method 'polkit'"),
+        ({"unix": "password"}, AuthError, "unix: there is no method 'password'"),
+        (
+            {"mechanisms": ["PLAIN"]},
+            AuthError,
+            "SASL mechanism PLAIN: a server needs a file with users",
+        ),
+        ({"mechanisms": ["SHOUT"]}, AuthError, "SASL mechanism 'SHOUT': expected one of"),
+        ({"allowed_users": "jo*"}, TypeError, "allowed_users: expected a list of patterns"),
+        ({"allowed_users": [7]}, TypeError, "allowed_users: expected patterns, got 7"),
+    ],
+)
+def test_what_could_not_work_is_refused(
+    settings: dict[str, Any], error: type[Exception], reason: str
+) -> None:
+    with pytest.raises(error) as caught:
+        Authentication(**settings)
+    assert str(caught.value).startswith(reason)
+
+
+def test_a_server_demands_what_its_program_does(users: UserStore, tmp_path: Path) -> None:
+    hypervisor = Guarded(Authentication(unix="sasl", users=users))
+    with Server([hypervisor], listen=[f"unix://{tmp_path}/s"]), raw(tmp_path) as client:
+        fails(client.call(1, bytes(12)).payload, Failure("authentication is required"))
+    with (
+        Server([hypervisor], listen=[f"unix://{tmp_path}/s"], auth_required=False),
+        raw(tmp_path) as client,
+    ):
+        assert client.call(1, bytes(8)).status == 0
 
 
 # Clients that do not follow the rules

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from rpcgen.libvirt.ssh import ssh_argv
-from rpcgen.libvirt.uri import parse
+from rpcgen.libvirt.uri import UriError, parse
 
 PLAIN = ["ssh", "-T", "-e", "none", "--", "far"]
 
@@ -93,6 +93,32 @@ CASES = [
         "sh -c 'virt-ssh-helper 'qemu:///system''",
         id="11 native proxy",
     ),
+    pytest.param(
+        "qemu+ssh://far/system?socket=/run/x/s",
+        False,
+        PLAIN,
+        "sh -c 'if 'nc' -q 2>&1 | grep \"requires an argument\" >/dev/null 2>&1; then "
+        "ARG=-q0;else ARG=;fi;'nc' $ARG -U /run/x/s'",
+        id="a socket, of which the helper would not hear",
+    ),
+    pytest.param(
+        "qemu+ssh://far/system?socket=/run/x/s&proxy=auto",
+        False,
+        PLAIN,
+        "sh -c 'which virt-ssh-helper 1>/dev/null 2>&1; if test $? = 0; then"
+        "     virt-ssh-helper 'qemu:///system'; else    "
+        "if 'nc' -q 2>&1 | grep \"requires an argument\" >/dev/null 2>&1; then "
+        "ARG=-q0;else ARG=;fi;'nc' $ARG -U /run/x/s; fi'",
+        id="a socket, and the helper all the same",
+    ),
+    pytest.param(
+        "qemu+ssh://far/system?netcat=",
+        False,
+        PLAIN,
+        "sh -c 'if '''\\'''\\'''' -q 2>&1 | grep \"requires an argument\" >/dev/null 2>&1; then "
+        "ARG=-q0;else ARG=;fi;'''\\'''\\'''' $ARG -U /run/x/s'",
+        id="netcat without a name",
+    ),
 ]
 
 
@@ -101,3 +127,9 @@ def test_ssh_is_run_with_these_words(
     uri: str, readonly: bool, words: list[str], script: str
 ) -> None:
     assert ssh_argv(parse(uri), "/run/x/s", readonly=readonly) == [*words, script]
+
+
+@pytest.mark.parametrize("netcat", ["nc", ""])
+def test_the_native_proxy_takes_no_netcat(netcat: str) -> None:
+    with pytest.raises(UriError, match="the native proxy needs none"):
+        ssh_argv(parse(f"qemu+ssh://far/system?proxy=native&netcat={netcat}"), "/run/x/s")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -251,6 +252,25 @@ def test_warnings_are_logged(
     with caplog.at_level(logging.WARNING):
         ServerTls(pkipath=str(tmp_path))
     assert "servercert.pem" in caplog.text
+
+
+@pytest.mark.parametrize("names", ["C=UK,*", b"*", [7], [None], 7])
+def test_a_list_is_a_list(names: Any, ordinary: tuple[str, str]) -> None:
+    """A text is a sequence of texts, one of which may be a star."""
+    with pytest.raises(TypeError, match="allowed_dn: expected"):
+        ServerTls(pkipath=ordinary[0], allowed_dn=names)
+
+
+def test_files_may_be_read_later(tmp_path: Path, ordinary: tuple[str, str]) -> None:
+    folder = tmp_path / "later"
+    tls = ServerTls(pkipath=str(folder), lazy=True)
+    with pytest.raises(TlsError, match="later"):
+        tls.load()
+    shutil.copytree(ordinary[0], folder)
+    with connected(tls, ClientTls(pkipath=ordinary[1])) as (us, _):
+        assert us.identity.distinguished_name == "C=UK,CN=client.example"
+    with pytest.raises(TlsError, match="priority"):
+        ServerTls(pkipath=str(folder), priority="SHOUT", lazy=True)
 
 
 def test_both_places_at_once_are_a_mistake(ordinary: tuple[str, str]) -> None:

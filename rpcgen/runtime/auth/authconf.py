@@ -9,7 +9,7 @@ import os
 import pwd
 
 from rpcgen.runtime.auth.keyfile import KeyFileError, parse, unescape
-from rpcgen.runtime.auth.mechanism import SERVICE, Secret
+from rpcgen.runtime.auth.mechanism import SERVICE, Secret, SecretText
 from rpcgen.runtime.errors import AuthError
 
 TYPE_CHECKING = False
@@ -71,6 +71,7 @@ class AuthConfig:
     """
 
     def __init__(self, text: str, path: str = "auth.conf") -> None:
+        text = SecretText(text)  # also in this frame, if there is a mistake in it
         self.path = path
         self._groups = _groups(text, path)
 
@@ -144,7 +145,7 @@ def load(path: str) -> AuthConfig:
     """
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-            text = file.read()
+            text = SecretText(file.read())
     except (OSError, ValueError) as error:  # the last for a NUL in the path
         reason = os.strerror(error.errno or 0) if isinstance(error, OSError) else "no such path"
         raise AuthError(f"{path}: {reason}") from None
@@ -152,11 +153,16 @@ def load(path: str) -> AuthConfig:
 
 
 def _groups(text: str, path: str) -> Groups:
-    """No error keeps the text, which has passwords in it."""
+    """No error keeps the text, which has passwords in it, nor shows a value."""
     try:
-        return parse(text)
+        groups = parse(text)
     except KeyFileError as error:
         reason = str(error)
+    else:
+        return {
+            name: {key: SecretText(value) for key, value in group.items()}
+            for name, group in groups.items()
+        }
     raise AuthError(f"{path}:{reason}")
 
 

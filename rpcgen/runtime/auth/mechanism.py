@@ -172,17 +172,48 @@ def check_layer(layer: SecurityLayer | None, *, secure: bool) -> None:
         raise AuthError(f"SASL: expected a layer of {SSF_MIN} bits or more, got {ssf}")
 
 
+class SecretText(str):
+    """Text as usual, but for its ``repr``: talkative tracebacks show the variables of frames."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret is not written anywhere")
+
+
+class SecretBytes(bytes):
+    """The same for bytes; not formatted either."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret is not written anywhere")
+
+
 class Secret:
-    """A password that does not show itself: not in ``repr``, not formatted, not pickled."""
+    """A password that does not show itself: not in ``repr``, not formatted, not pickled.
+
+    In memory it is as it is, until that memory is used for something else: Python cannot wipe it. A
+    core of the process holds it. Have none written where that matters (RLIMIT_CORE, or LimitCORE=0
+    of systemd).
+    """
 
     __slots__ = ("_value",)
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, value: str) -> None:
-        self._value = value
+        self._value = SecretText(value)
 
     def reveal(self) -> str:
-        """The password itself."""
+        """The password itself; its ``repr`` is not it."""
         return self._value
 
     def __repr__(self) -> str:

@@ -5,7 +5,7 @@ Whether the transport is one is decided by those who choose mechanisms.
 
 from __future__ import annotations
 
-from rpcgen.runtime.auth.mechanism import Secret
+from rpcgen.runtime.auth.mechanism import Secret, SecretBytes
 from rpcgen.runtime.errors import AuthError
 
 TYPE_CHECKING = False
@@ -42,7 +42,7 @@ class PlainClient:
     def start(self) -> bytes:
         """Name and password."""
         self.is_complete = True
-        return f"\0{self._user}\0{self._password.reveal()}".encode()
+        return SecretBytes(f"\0{self._user}\0{self._password.reveal()}".encode())
 
     def step(self, challenge: bytes | None) -> None:
         """Nothing: the server has nothing to ask.

@@ -13,7 +13,7 @@ from rpcgen.runtime.errors import AuthError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Final
+    from typing import Any, Final, NoReturn
 
     from rpcgen.runtime.auth.mechanism import Secret
 
@@ -107,7 +107,7 @@ class ScramClient:
         client = _scramp().ScramClient
         self.name = name
         self.is_complete = False
-        self._scram = _call(client, [name], user, password.reveal(), None, nonce)
+        self._scram: Any = _call(client, [name], user, password.reveal(), None, nonce)
         self._steps = _Steps(name, self._prove, self._check)
 
     def start(self) -> bytes:
@@ -134,7 +134,11 @@ class ScramClient:
 
     def _check(self, challenge: str) -> None:
         _call(self._scram.set_server_final, challenge)
+        self._scram = None  # it holds the password
         self.is_complete = True
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a login is not written anywhere: it holds a password")
 
 
 class ScramServer:

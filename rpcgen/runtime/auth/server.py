@@ -10,7 +10,7 @@ from enum import Enum
 
 from rpcgen.runtime.auth.mechanism import DATA_MAX, ROUNDS_MAX, check_layer, fits
 from rpcgen.runtime.errors import AuthError
-from rpcgen.runtime.globs import is_allowed
+from rpcgen.runtime.globs import is_allowed, patterns_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class ServerExchange:
     ) -> None:
         self._makers = {n: make for n, make in mechanisms.items() if fits(n, secure=secure)}
         self._secure = secure
-        self._allowed = allowed
+        self._allowed = patterns_of(allowed, "allowed")
         self._state = _State.IDLE
         self._mechanism: ServerMechanism
         self._rounds = 0

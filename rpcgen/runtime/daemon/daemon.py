@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Final
 from rpcgen.runtime.daemon.admin import AdminService, admin_server
 from rpcgen.runtime.daemon.configuration import (
     Configuration,
-    ConfigurationError,
     read_configuration,
 )
 from rpcgen.runtime.daemon.idlewatch import IdleWatch
 from rpcgen.runtime.daemon.keys import DAEMON_KEYS, ServerKeys
 from rpcgen.runtime.daemon.reloads import Reloads
 from rpcgen.runtime.daemon.succession import Heritage, Left, Succession
-from rpcgen.runtime.errors import ConnectError, PidfileBusy, ProcessError, RpcError
+from rpcgen.runtime.errors import ConnectError, PidfileBusy, ProcessError, RpcError, TlsError
 from rpcgen.runtime.limits import STOP_TIMEOUT
 from rpcgen.runtime.process.daemonize import ExitCode, StartReport
 from rpcgen.runtime.process.logs import DEFAULT_LEVEL, Logs, parse_filters, parse_outputs
@@ -30,6 +29,7 @@ from rpcgen.runtime.process.notify import Notifier
 from rpcgen.runtime.process.pidfiles import Pidfile
 from rpcgen.runtime.process.reexec import HELD, resume_signals
 from rpcgen.runtime.process.signals import STOP, SignalHandlers, stop_handlers
+from rpcgen.runtime.tomlfile import TomlError
 
 if TYPE_CHECKING:
     import socket
@@ -49,7 +49,8 @@ ADMIN: Final = "admin"
 
 _CODES: Final = (
     (PidfileBusy, ExitCode.PIDFILE),
-    (ConfigurationError, ExitCode.CONFIG),
+    (TomlError, ExitCode.CONFIG),
+    (TlsError, ExitCode.CONFIG),
     (ConnectError, ExitCode.NETWORK),
 )
 

@@ -75,7 +75,17 @@ class TlsKeys:
         except TlsError as error:
             if not given:
                 raise
-            raise file.error(self._prefix + given[0], str(error)) from error
+            raise file.error(
+                self._prefix + self._at_fault(file, given, error), str(error)
+            ) from error
+
+    def _at_fault(self, file: Configuration, given: list[str], error: TlsError) -> str:
+        """Which key an error is about: it begins with what that says, a path for one."""
+        said = str(error)
+        for key in given:
+            if key in _FILES and said.startswith(file[self._prefix + key]):
+                return key
+        return "tls_priority" if said.startswith("priority") else given[0]
 
     def apply(self) -> None:
         """Put into force what has been checked."""
@@ -89,5 +99,8 @@ class TlsKeys:
         named = {_FILES[key]: Path(file[self._prefix + key]) for key in given if key in _FILES}
         if not named:
             return None
-        own = {part: getattr(self._own.credentials, part) for part in _FILES.values()}
-        return Credentials(**{**own, **named})
+        if named.keys() < {"ca", "certificate", "key"}:
+            self._own.load()
+        own = self._own.credentials
+        left = {part: getattr(own, part) for part in _FILES.values()} if own else {}
+        return Credentials(**{**left, **named})

@@ -66,7 +66,8 @@ class Server:
             it is asked; each session starts that with ``start_keepalive``.
         socket_mode: permissions of UNIX sockets.
         auth_required: whether clients must authenticate before they call what is not marked
-            ``@auth: none``; or what says that of each.
+            ``@auth: none``; or what says that of each. None leaves it to the programs: those that
+            have ``is_auth_required(identity)`` are asked.
         access: decides, before a handler runs, whether the peer has the permissions of ``@acl``,
             which every procedure must then have. By default all may call all.
         loop_factory: makes the event loop of ``run`` and ``with``, such as ``uvloop.new_event_loop``.
@@ -95,7 +96,7 @@ class Server:
         max_client_requests: int = 5,
         keepalive: tuple[float, int] = (5, 5),
         socket_mode: int = 0o700,
-        auth_required: bool | Callable[[Identity], bool] = False,
+        auth_required: bool | Callable[[Identity], bool] | None = None,
         access: AccessPolicy | None = None,
         loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
     ) -> None:
@@ -118,8 +119,10 @@ class Server:
             max_client_requests=max_client_requests,
             keepalive=keepalive,
             socket_mode=socket_mode,
-            auth_required=auth_required,
+            auth_required=_demands(programs) if auth_required is None else auth_required,
         )
+        if tls is not None:
+            _check_tls(tls)
         if tls is None and any(_is_tls(one) for one in self._addresses):
             raise TlsError("tls:// needs certificates: expected tls=ServerTls(...)")
         self._loop_factory = loop_factory
@@ -338,6 +341,8 @@ class Server:
             raise LocalProtocolError("the server runs already")
         self._hands_over = False
         restored, self._restored = self._restored, None
+        if self._tls is not None:
+            self._tls.load()
         self._listeners = []
         try:
             if restored is None:
@@ -415,3 +420,16 @@ class Server:
 
 def _is_tls(where: Address | socket.socket) -> bool:
     return not isinstance(where, socket.socket) and where.kind == "tls"
+
+
+def _check_tls(tls: object) -> None:
+    from rpcgen.runtime.tls.context import ServerTls
+
+    if not isinstance(tls, ServerTls):
+        raise TypeError(f"tls: expected ServerTls(...), got {tls!r}")
+
+
+def _demands(programs: Sequence[object]) -> bool | Callable[[Identity], bool]:
+    """What programs demand of clients; one that wants to know them is not served to others."""
+    asked = [one.is_auth_required for one in programs if hasattr(one, "is_auth_required")]
+    return (lambda identity: any(one(identity) for one in asked)) if asked else False

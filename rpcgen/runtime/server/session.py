@@ -6,7 +6,6 @@ Its bytes are ``traffic``'s, its packets the core's, its calls the dispatcher's.
 from __future__ import annotations
 
 import logging
-import select
 import threading
 import time
 from contextlib import suppress
@@ -14,10 +13,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from libvirt_rpc.libvirt_common.types import VirConnectCloseReason
-from rpcgen.runtime import limits
 from rpcgen.runtime.errors import ConnectionClosed, ProtocolError
 from rpcgen.runtime.limits import STREAMS_MAX
 from rpcgen.runtime.message import RemoteError, rpc_error
+from rpcgen.runtime.server.anonymous import Anonymity
 from rpcgen.runtime.server.saved import SavedClient, SavedSocket
 from rpcgen.runtime.server.traffic import Traffic, close_fds, close_strays
 from rpcgen.runtime.server_connection import IncomingCall, ServerConnection
@@ -60,12 +59,12 @@ class Session:
 
     __slots__ = (
         "__weakref__",
+        "_anonymity",
         "_callbacks",
         "_closing",
         "_engine",
         "_layer",
         "_lock",
-        "_login",
         "_stream",
         "_timer",
         "connected",
@@ -89,8 +88,8 @@ class Session:
         self._stream = stream
         self._engine = engine
         self._layer: SecurityLayer | None = None  # begins behind the next reply
-        self._timer: asyncio.TimerHandle | None = None  # of signs of life
-        self._login: asyncio.TimerHandle | None = None  # until it has proved who it is
+        self._timer: asyncio.TimerHandle | None = None
+        self._anonymity: Anonymity | None = None
         self._closing = ConnectionClosed("closed by this side", _CLIENT)
         self._lock = threading.Lock()  # of the callbacks
         self._callbacks: list[Callable[[], object]] | None = []  # None: the client is gone
@@ -197,11 +196,10 @@ class Session:
             self.core.fail(call, error, done)
 
     def await_login(self) -> None:
-        """Have it prove who it is within ``AUTH_TIMEOUT``."""
-        if limits.AUTH_TIMEOUT:
-            self._login = self._engine.loop.asyncio.call_later(
-                limits.AUTH_TIMEOUT, self._check_login
-            )
+        """Give it up unless it proves in time who it is."""
+        self._stream.identity  # noqa: B018  (now: its process's number may become another's)
+        loop = self._engine.loop.asyncio
+        self._anonymity = Anonymity(self.core, self.traffic, loop, self._not_logged_in)
 
     def put_event(self, procedure: Procedure[Any, None], payload: bytes) -> None:
         """Queue an event."""
@@ -222,12 +220,16 @@ class Session:
 
     def suspend(self) -> None:
         """Have it come to rest, for another process to go on with it, or to its end if none can."""
-        if self._stream.can_move and self.identity.sasl_user_name is None:
+        if self._can_move:
             self.traffic.suspend()
         else:
-            # Keys stay in this process, and so does who a client has proved to be.
             why = "the server is restarting, and what protects this client cannot move"
             self.drain(ConnectionClosed(why, _CLIENT))
+
+    @property
+    def _can_move(self) -> bool:
+        # Keys stay in this process, and so does who a client has proved to be.
+        return self._stream.can_move and self.identity.sasl_user_name is None
 
     def break_streams(self, why: ConnectionClosed) -> None:
         """End streams that would go on."""
@@ -282,7 +284,7 @@ class Session:
     def end_of_file(self) -> None:
         """The client sends no more; what was accepted is answered if it still listens."""
         why = ConnectionClosed("end of file", _EOF)
-        if _hung_up(self._stream.fileno()):
+        if self.traffic.is_hung_up:
             self.lost(why)
         else:
             self.drain(why)
@@ -293,10 +295,10 @@ class Session:
 
     def rested(self) -> None:
         """Nothing is under way."""
-        if self._stream.can_move:
+        if self._can_move:
             self._engine.keep(self)
         else:
-            self.suspend()  # a layer has begun in the meantime
+            self.suspend()  # it has logged in in the meantime
 
     def lost(self, error: ConnectionClosed) -> None:
         """Close at once."""
@@ -356,18 +358,13 @@ class Session:
         self._trusted()
 
     def _trusted(self) -> None:
-        if self._login is not None:
-            self._login.cancel()
+        if self._anonymity is not None:
+            self._anonymity.cancel()
         if self.core.closed is None:
             self._engine.trust(self)
 
-    def _check_login(self) -> None:
-        if self.is_authenticated:
-            return
-        if self.traffic.requests and not self.core.outbox:
-            self.await_login()  # it is this side that has not answered
-            return
-        _logger.warning("%r: no login within %g seconds", self.identity, limits.AUTH_TIMEOUT)
+    def _not_logged_in(self) -> None:
+        _logger.warning("%r: has not logged in in time", self.identity)
         self.lost(ConnectionClosed("the client has not authenticated in time", _ERROR))
 
     def _start_keepalive(self) -> None:
@@ -377,9 +374,9 @@ class Session:
             self._wait_for_silence()
 
     def _stop_timers(self) -> None:
-        for timer in (self._timer, self._login):
-            if timer is not None:
-                timer.cancel()
+        for one in (self._timer, self._anonymity):
+            if one is not None:
+                one.cancel()
 
     def _wait_for_silence(self) -> None:
         if self.core.keepalive is not None:
@@ -396,10 +393,3 @@ class Session:
             return
         self._wait_for_silence()
         self.traffic.touch()
-
-
-def _hung_up(fd: int) -> bool:
-    """Whether the peer has closed both directions, as far as the system knows."""
-    poll = select.poll()
-    poll.register(fd, 0)
-    return bool(poll.poll(0))

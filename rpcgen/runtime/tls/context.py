@@ -11,7 +11,7 @@ import ssl
 from contextlib import contextmanager
 
 from rpcgen.runtime.errors import TlsError
-from rpcgen.runtime.globs import is_allowed
+from rpcgen.runtime.globs import is_allowed, patterns_of
 from rpcgen.runtime.tls import pem
 from rpcgen.runtime.tls.certificates import Role, check_own, check_peer, crl_covers_all
 from rpcgen.runtime.tls.credentials import Credentials, find
@@ -52,6 +52,7 @@ class _Tls:
         priority: str,
         verify: bool,
         sanity: bool,
+        lazy: bool = False,
     ) -> None:
         if credentials is not None and pkipath is not None:
             raise TypeError("expected credentials or pkipath, not both")
@@ -61,8 +62,28 @@ class _Tls:
         self.priority = priority
         self._verify = verify
         self._sanity = sanity
-        self.credentials = credentials or find(role, pkipath)
-        self._context = self._load(self.credentials)
+        self.credentials = credentials
+        self._context: ssl.SSLContext | None = None
+        parse(priority)  # whatever else is read later
+        if not lazy:
+            self.load()
+
+    def load(self) -> None:
+        """Read the files, if that has not been done.
+
+        Raises:
+            TlsError: no files, or files that do not do.
+        """
+        if self._context is None:
+            credentials = self.credentials or find(self._role, self._pkipath)
+            self._context = self._load(credentials)
+            self.credentials = credentials
+
+    @property
+    def _loaded(self) -> ssl.SSLContext:
+        self.load()
+        assert self._context is not None  # noqa: S101  (just loaded)
+        return self._context
 
     def _load(self, credentials: Credentials) -> ssl.SSLContext:
         if self._sanity:
@@ -118,7 +139,7 @@ class ClientTls(_Tls):
     def handshake(self, below: ByteStream, host: str) -> Handshake:
         """Begin with a server, whose certificate has to name this host."""
         return Handshake(
-            below, self._context, host=host, look=lambda one: self._look(one, Role.SERVER)
+            below, self._loaded, host=host, look=lambda one: self._look(one, Role.SERVER)
         )
 
 
@@ -134,12 +155,15 @@ class ServerTls(_Tls):
         sanity: look at the server's own certificates first, and say which file will not do.
         allowed_dn: who may connect, as patterns of the distinguished name (``C=UK,CN=host*``). None
             lets all in that are trusted, an empty list nobody.
+        lazy: leave the files unread until the server starts: a daemon's configuration may name
+            others before that.
 
     Attributes:
-        credentials, priority, allowed_dn: what is in force.
+        credentials, priority, allowed_dn: what is in force; no credentials until they are loaded.
 
     Raises:
         TlsError: no files, or files that do not do.
+        TypeError: ``allowed_dn`` is no list of patterns.
     """
 
     __slots__ = ("allowed_dn",)
@@ -153,7 +177,9 @@ class ServerTls(_Tls):
         verify: bool = True,
         sanity: bool = True,
         allowed_dn: Sequence[str] | None = None,
+        lazy: bool = False,
     ) -> None:
+        self.allowed_dn = patterns_of(allowed_dn, "allowed_dn")
         super().__init__(
             Role.SERVER,
             credentials,
@@ -161,12 +187,12 @@ class ServerTls(_Tls):
             priority=priority,
             verify=verify,
             sanity=sanity,
+            lazy=lazy,
         )
-        self.allowed_dn = None if allowed_dn is None else tuple(allowed_dn)
 
     def handshake(self, below: ByteStream) -> Handshake:
         """Begin with a client."""
-        return Handshake(below, self._context, host=None, look=self._look_at_client)
+        return Handshake(below, self._loaded, host=None, look=self._look_at_client)
 
     def renewed(
         self,
