@@ -19,6 +19,7 @@ from libvirt_rpc.remote_protocol.types import (
     RemoteAuthSaslStepRet,
     RemoteAuthType,
 )
+from rpcgen.runtime.auth import polkit
 from rpcgen.runtime.auth.offer import makers
 from rpcgen.runtime.auth.server import ServerExchange
 from rpcgen.runtime.auth.users import DEFAULT, UserStore
@@ -90,7 +91,10 @@ class Authentication:
         self._users = users
         self._allowed = patterns_of(allowed_users, "allowed_users")
         self._keytab = keytab
-        self._makers(None, secure=True)  # all of them, to see that nothing is missing
+        for make in self._makers("somebody", secure=True).values():
+            make()  # to see that nothing is missing
+        if unix == "polkit":
+            polkit.check_package()
         for place, asked in (("unix", unix), ("tcp", tcp), ("tls", tls)):
             if asked == "sasl" and not self._makers("somebody", secure=place != "tcp"):
                 raise AuthError(
@@ -155,8 +159,6 @@ class Authenticating(RemoteServer):
         return RemoteAuthSaslStepRet(int(complete), int(answer is None), answer or b"")
 
     async def auth_polkit(self, call: Call) -> int:
-        from rpcgen.runtime.auth import polkit
-
         identity = call.session.identity
         if self.authentication.method(identity) != "polkit" or call.session.is_authenticated:
             raise _failed("polkit is not what this client has to do")

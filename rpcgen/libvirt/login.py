@@ -216,6 +216,11 @@ def _credentials(login: Login) -> Credentials:
         text = f"Password of {user} for {login.host}"
         answer = _ask(login, "password", text)
         password = None if answer is None else Secret(answer)
+    if not user or password is None:
+        lacking = "a password" if user else "a user name and a password"
+        raise AuthError(
+            f"the server wants {lacking}: none in {path or 'auth.conf'}, none from ask="
+        )
     return Credentials(user, password)
 
 

@@ -437,7 +437,7 @@ def test_a_package_that_is_missing_is_named(
     for module in [one for one in sys.modules if one.partition(".")[0] == package]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(AuthError, match=rf"pip install rpcgen\[{extra}\]"):
+    with pytest.raises(AuthError, match=rf"{package}: pip install 'rpcgen\[{extra}\]'"):
         start_with(name, FRED, host="localhost", secure=True)
     assert can_start("GSSAPI") is False or package != "gssapi"
 

@@ -6,18 +6,20 @@ import fcntl
 import io
 import os
 import stat
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from rpcgen.runtime.auth import command
 from rpcgen.runtime.auth.choice import Credentials, start_with
 from rpcgen.runtime.auth.client import ClientExchange
 from rpcgen.runtime.auth.command import PASSWORD_MAX, main
 from rpcgen.runtime.auth.mechanism import Secret
 from rpcgen.runtime.auth.offer import makers
-from rpcgen.runtime.auth.scram import ITERATIONS_MIN
+from rpcgen.runtime.auth.scram import ITERATIONS_MIN, ScramServer
 from rpcgen.runtime.auth.server import ServerExchange
 from rpcgen.runtime.auth.users import DEFAULT, DIGESTS, UserStore
 from rpcgen.runtime.errors import AuthError
@@ -218,7 +220,7 @@ def test_a_file_with_mistakes_is_refused(tmp_path: Path, line: str) -> None:
     text = f"secret\tAAAA\nuser\tjane\t{GOOD}\n{line}\n"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     path.chmod(0o600)
-    with pytest.raises(AuthError, match="users:3: expected") as caught:
+    with pytest.raises(AuthError, match="users: 3: expected") as caught:
         UserStore(path).names()
     assert "A" * 20 not in str(caught.value)
 
@@ -377,3 +379,65 @@ def test_what_does_not_fit_is_not_offered(store: UserStore) -> None:
     external = makers(names, secure=True, users=store, known="CN=x")["EXTERNAL"]()
     external.step(b"")
     assert external.user == "CN=x"
+
+
+def test_what_is_known_beforehand_is_said_before_a_password_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "_password", lambda **_: pytest.fail("asked in vain"))
+    UserStore(tmp_path / "users").add("fred", PASSWORD)
+    for action, name, reason in (("add", "fred", "already"), ("change", "jane", "no user 'jane'")):
+        assert command.main(["-f", f"{tmp_path}/users", action, name]) == 1
+        assert reason in capsys.readouterr().err
+
+
+def test_an_empty_file_has_no_users_and_may_get_some(tmp_path: Path) -> None:
+    path = tmp_path / "users"
+    path.touch(0o600)
+    store = UserStore(path)
+    assert store.names() == []
+    assert store.verifier("fred", "SCRAM-SHA-256")
+    store.add("fred", PASSWORD)
+    assert store.names() == ["fred"]
+    assert "\nsecret\t" in path.read_text()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root's business")
+def test_root_manages_the_file_of_another_user(tmp_path: Path) -> None:
+    path = tmp_path / "users"
+    UserStore(path).add("fred", PASSWORD)
+    os.chown(path, 65534, 65534)
+    with pytest.raises(AuthError, match="belongs to uid 65534"):
+        UserStore(path).names()
+    UserStore(path, of_others=True).add("jane", PASSWORD)
+    assert (path.stat().st_uid, path.stat().st_gid) == (65534, 65534)
+    assert command.main(["-f", str(path), "list"]) == 0
+
+
+@pytest.mark.parametrize("target", ["/dev/full", "a reader that has gone"])
+def test_a_list_that_cannot_be_written(target: str, tmp_path: Path) -> None:
+    path = tmp_path / "users"
+    UserStore(path).add("fred", PASSWORD)
+    words = [sys.executable, "-m", "rpcgen.runtime.auth.command", "-f", str(path), "list"]
+    if target == "/dev/full":
+        out = os.open(target, os.O_WRONLY)
+    else:
+        end, out = os.pipe()
+        os.close(end)
+    try:
+        done = subprocess.run(words, stdout=out, stderr=subprocess.PIPE, text=True, check=False)
+    finally:
+        os.close(out)
+    assert done.returncode == 1
+    assert done.stderr.startswith("rpcgen-users: standard output: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_file_that_went_bad_is_said_in_the_log_of_the_server(tmp_path: Path) -> None:
+    path = tmp_path / "users"
+    store = UserStore(path)
+    store.add("fred", PASSWORD)
+    path.chmod(0o644)
+    server = ScramServer("SCRAM-SHA-256", store.verifier)
+    with pytest.raises(AuthError, match="users: expected permissions 600"):
+        server.step(b"n,,n=fred,r=abc")

@@ -7,6 +7,7 @@ everybody on a machine can read.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -30,17 +31,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0, or 1 after a message on standard error. A wrong command line exits with 2.
     """
     options = _parser().parse_args(arguments)
-    store = UserStore(Path(options.file))
+    store = UserStore(Path(options.file), of_others=os.geteuid() == 0)
     try:
         if options.action == "list":
-            sys.stdout.writelines(f"{name}\n" for name in store.names())
+            sys.stdout.write("".join(f"{name}\n" for name in store.names()))
+            sys.stdout.flush()
         elif options.action == "remove":
             store.remove(options.name)
         else:
+            store.expect(options.name, is_new=options.action == "add")
             act = store.add if options.action == "add" else store.change
             act(options.name, _password(piped=options.password_stdin), options.mechanism or DEFAULT)
     except AuthError as error:
         sys.stderr.write(f"rpcgen-users: {error}\n")
+        return 1
+    except OSError as error:  # of standard output: who reads it has gone, or a disk is full
+        sys.stderr.write(f"rpcgen-users: standard output: {error.strerror}\n")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would try once more at its end
         return 1
     except (EOFError, KeyboardInterrupt):
         sys.stderr.write("\nrpcgen-users: nothing was changed\n")
@@ -82,7 +89,7 @@ def _password(*, piped: bool) -> Secret:
     if piped:
         return Secret(_line())
     if not sys.stdin.isatty():
-        raise AuthError("standard input is no terminal: give the password with -p")
+        raise AuthError("standard input is no terminal: to pipe the password in, say -p")
     from getpass import getpass
 
     password = Secret(getpass("Password: "))

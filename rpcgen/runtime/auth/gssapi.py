@@ -296,5 +296,5 @@ def _gssapi() -> Any:
     try:
         import gssapi
     except ImportError:
-        raise AuthError("GSSAPI needs a package: pip install rpcgen[gssapi]") from None
+        raise AuthError("GSSAPI needs the package gssapi: pip install 'rpcgen[gssapi]'") from None
     return gssapi

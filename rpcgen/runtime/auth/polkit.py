@@ -226,6 +226,15 @@ async def _connect() -> MessageBus:
         raise PolkitUnavailable(f"the system's D-Bus cannot be reached: {reason}") from error
 
 
+def check_package() -> None:
+    """See that the bus can be talked to at all.
+
+    Raises:
+        AuthError: ``dbus-fast`` is not installed.
+    """
+    _dbus()
+
+
 def _dbus() -> ModuleType:
     try:
         import dbus_fast

@@ -85,7 +85,13 @@ def prepared(text: str, what: str = "a name") -> str:
     Raises:
         AuthError: it has characters that neither may have, or the package is missing.
     """
-    return str(_call(_scramp().utils.saslprep, text, what=what))
+    try:
+        return str(_call(_scramp().utils.saslprep, text, what=what))
+    except AuthError as error:
+        reason = str(error)
+    if "forbidden" in reason:
+        reason = f"{what}: expected characters that can be typed and seen"
+    raise AuthError(reason)
 
 
 class ScramClient:
@@ -163,6 +169,7 @@ class ScramServer:
         self.is_complete = False
         self.user = ""
         self._claimed = ""
+        self._trouble: AuthError | None = None
         self._verifier = verifier
         scram = _call(_scramp().ScramMechanism, name)
         self._scram = _call(scram.make_server, self._find, None, nonce)
@@ -179,20 +186,32 @@ class ScramServer:
 
     def _challenge(self, response: str) -> bytes:
         header, bare = _split(response)
-        _call(self._scram.set_client_first, f"{header[0]},,{bare}")
+        try:
+            _call(self._scram.set_client_first, f"{header[0]},,{bare}")
+        except AuthError:
+            if self._trouble is not None:
+                raise self._trouble from None
+            raise
         if header[1]:
             self._scram.gs2_header = _Header(",".join(header) + ",")
         return _bytes(_call(self._scram.get_server_first))
 
     def _verify(self, response: str) -> bytes:
-        _call(self._scram.set_client_final, response)
+        try:
+            _call(self._scram.set_client_final, response)
+        except AuthError as error:
+            raise AuthError(f"user {self._claimed!r}: wrong name or password ({error})") from None
         final = _bytes(_call(self._scram.get_server_final))
         self.user, self.is_complete = self._claimed, True
         return final
 
     def _find(self, user: str) -> tuple[bytes, bytes, bytes, int]:
         self._claimed = user
-        salt, iterations, stored_key, server_key = self._verifier(user, self.name)
+        try:
+            salt, iterations, stored_key, server_key = self._verifier(user, self.name)
+        except AuthError as error:
+            self._trouble = error  # the package would keep the reason to itself
+            raise
         return salt, stored_key, server_key, iterations
 
 
@@ -268,5 +287,5 @@ def _scramp() -> Any:
     try:
         import scramp.utils  # type: ignore[import-untyped, unused-ignore]
     except ImportError:
-        raise AuthError("SCRAM needs a package: pip install rpcgen[sasl]") from None
+        raise AuthError("SCRAM needs the package scramp: pip install 'rpcgen[sasl]'") from None
     return scramp

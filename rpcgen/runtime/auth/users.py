@@ -48,6 +48,9 @@ DIGESTS: Final = {
 DEFAULT: Final = ("SCRAM-SHA-512", "SCRAM-SHA-256")
 """What new users get verifiers for: SHA-1 is for old clients, and has to be asked for."""
 
+SECRET: Final = 32
+"""Bytes of the secret from which users are made up."""
+
 SALT: Final = 16
 """Bytes of a salt. All have as many, or users that there are not would stand out."""
 
@@ -75,10 +78,12 @@ class UserStore:
     Args:
         path: the file. It belongs to this process's user or to root, and nobody else may read
             it; it is no symbolic link.
+        of_others: take a file of another user, too: root does for them what they could do.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, of_others: bool = False) -> None:
         self.path = path
+        self._of_others = of_others
         self._cache: tuple[tuple[int, ...], _Contents] = (), _Contents(b"", {}, {})
 
     def names(self) -> list[str]:
@@ -152,6 +157,20 @@ class UserStore:
             self._must_have(users, user)
             del users[user]
 
+    def expect(self, name: str, *, is_new: bool) -> None:
+        """See whether a user is there, before anybody is asked for a password.
+
+        Raises:
+            AuthError: a new user is there, or another one is not; or the file cannot be used.
+        """
+        user = _checked_name(name)
+        is_there = os.path.lexists(self.path) or not is_new
+        users = self._read().users if is_there else {}
+        if not is_new:
+            self._must_have(users, user)
+        elif user in users:
+            raise AuthError(f"{self.path}: there is a user {user!r} already")
+
     def _must_have(self, users: dict[str, dict[str, Verifier]], user: str) -> None:
         if user not in users:
             raise AuthError(f"{self.path}: there is no user {user!r}")
@@ -164,7 +183,7 @@ class UserStore:
             raise AuthError(f"{self.path}: {_reason(error)}") from None
         try:
             status = os.fstat(descriptor)
-            _check_status(self.path, status)
+            _check_status(self.path, status, of_others=self._of_others)
             seen = status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
             at, contents = self._cache
             if seen != at:
@@ -180,13 +199,12 @@ class UserStore:
     def _change(self, *, create: bool = False) -> Iterator[dict[str, dict[str, Verifier]]]:
         """The users, to be changed; written when the block ends without an error."""
         with _locked_folder(self.path) as folder:
-            if create and not os.path.lexists(self.path):
-                contents = _Contents(secrets.token_bytes(32), {}, {})
-            else:
-                contents = self._read()
+            is_new = create and not os.path.lexists(self.path)
+            contents = _Contents(b"", {}, {}) if is_new else self._read()
             users = dict(contents.users)
             yield users
-            _replace(self.path, _text(contents.secret, users))
+            secret = contents.secret or secrets.token_bytes(SECRET)
+            _replace(self.path, _text(secret, users))
             os.fsync(folder)
 
 
@@ -216,10 +234,10 @@ def _checked_name(name: str) -> str:
     return user
 
 
-def _check_status(path: Path, status: os.stat_result) -> None:
+def _check_status(path: Path, status: os.stat_result, *, of_others: bool) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise AuthError(f"{path}: expected a regular file")
-    if status.st_uid not in (0, os.geteuid()):
+    if not of_others and status.st_uid not in (0, os.geteuid()):
         raise AuthError(f"{path}: belongs to uid {status.st_uid}: expected root's or our own")
     if stat.S_IMODE(status.st_mode) & ~MODE:
         mode = stat.S_IMODE(status.st_mode)
@@ -234,7 +252,7 @@ def _read_all(descriptor: int) -> str:
 
 def _reason(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
-        return "there is no such file: rpcgen-users makes one"
+        return "there is no such file or folder"
     if error.errno == errno.ELOOP:
         return "expected a regular file, got a symbolic link"
     return os.strerror(error.errno or errno.EIO)
@@ -253,8 +271,8 @@ def _parse(path: Path, text: str) -> _Contents:
                 raise ValueError
         except (ValueError, LookupError):
             expected = "a user with verifiers, each user once, or the secret"
-            raise AuthError(f"{path}:{number}: expected {expected}") from None
-    if not secret:
+            raise AuthError(f"{path}: {number}: expected {expected}") from None
+    if not secret and text.strip():  # an empty file has nothing to hide
         raise AuthError(f"{path}: expected a line with the secret")
     return _Contents(secret, users, _counts(users))
 
@@ -317,6 +335,14 @@ def _locked_folder(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
+def _keep_owner(path: Path, descriptor: int) -> None:
+    """The draft belongs to whom the file does, if that is another user's and we are root."""
+    with suppress(FileNotFoundError):
+        status = os.lstat(path)
+        if status.st_uid != os.geteuid():
+            os.fchown(descriptor, status.st_uid, status.st_gid)
+
+
 def _replace(path: Path, text: str) -> None:
     """The new contents or the old, whatever happens."""
     draft = path.with_name(f".{path.name}.new")
@@ -324,6 +350,7 @@ def _replace(path: Path, text: str) -> None:
         draft.unlink(missing_ok=True)  # of a writer that was killed
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, MODE)
         with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            _keep_owner(path, descriptor)
             file.write(text)
             file.flush()
             os.fsync(descriptor)
