@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from benchmarks import clients, report, servers, streams
+from benchmarks import clients, handshakes, layers, logins, report, servers, streams
 from benchmarks.figures import Effort, Section
 from benchmarks.processes import Missing
 
@@ -21,6 +21,9 @@ SECTIONS: Final[Mapping[str, Callable[[Path, Effort], Section]]] = {
     "clients": clients.run,
     "servers": servers.run,
     "streams": streams.run,
+    "handshakes": handshakes.run,
+    "layers": layers.run,
+    "logins": logins.run,
 }
 
 _SIZE: Final = 256 << 20
@@ -29,13 +32,19 @@ FULL: Final = {
     "clients": Effort(21, 0.3, 0),
     "servers": Effort(9, 0.6, 0),
     "streams": Effort(9, 0, _SIZE),
+    "handshakes": Effort(9, 0.3, 0),
+    "layers": Effort(15, 0.3, _SIZE // 2),
+    "logins": Effort(9, 0.5, 0),
 }
-"""A minute and a half for clients, six for servers, one for streams."""
+"""Six minutes for servers, one and a half for clients and for handshakes, one or less for the others."""
 
 QUICK: Final = {
     "clients": Effort(3, 0.1, 0),
     "servers": Effort(2, 0.2, 0),
     "streams": Effort(2, 0, _SIZE // 4),
+    "handshakes": Effort(2, 0.1, 0),
+    "layers": Effort(2, 0.1, _SIZE // 8),
+    "logins": Effort(2, 0.1, 0),
 }
 
 _DISTRIBUTIONS: Final = ("libvirt-python", "grpcio", "uvloop")

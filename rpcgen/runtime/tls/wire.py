@@ -87,11 +87,13 @@ class Wire:
         Raises:
             ConnectionClosed: the connection is lost, or what comes is no record.
         """
-        space = self._space[: self._owed + _HEAD - len(self._head)]
-        count = self.below.receive(space)
+        wanted = self._owed + _HEAD - len(self._head)
+        came = self._space[:wanted]
+        count = self.below.receive(came)
         if count:
             self.received += count
-            came = space[:count]
+            if count < wanted:
+                came = came[:count]
             self.incoming.write(came)
             self._note(came)
         elif count == 0:
@@ -114,12 +116,14 @@ class Wire:
 
     def _note(self, came: memoryview) -> None:
         """Where the next record begins."""
-        body = min(self._owed, len(came))
-        self._owed -= body
-        self._head += came[body:]
-        if len(self._head) == _HEAD:
-            self._kind = self._head[0]
-            self._owed = int.from_bytes(self._head[3:])
-            self._head = b""
-            if self._owed > _BODY_MAX:
-                raise ConnectionClosed(f"a TLS record of {self._owed} bytes, or none at all", _EOF)
+        owed = self._owed
+        if len(came) <= owed:
+            self._owed -= len(came)
+            return
+        head = self._head + came[owed:]
+        if len(head) < _HEAD:
+            self._owed, self._head = 0, head
+            return
+        self._kind, self._owed, self._head = head[0], head[3] << 8 | head[4], b""
+        if self._owed > _BODY_MAX:
+            raise ConnectionClosed(f"a TLS record of {self._owed} bytes, or none at all", _EOF)
