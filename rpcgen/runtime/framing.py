@@ -47,6 +47,7 @@ class FrameReader:
         "_fds",
         "_fds_max",
         "_largest",
+        "_message_max",
         "_missing",
         "_owed",
         "_passes_fds",
@@ -66,6 +67,7 @@ class FrameReader:
         carriers: Sequence[int] = (CALL_WITH_FDS, REPLY_WITH_FDS),
         room: int = 1,
     ) -> None:
+        self._message_max = limits.message
         self._largest = limits.message + 4
         self._carriers = carriers
         self._fds_max = limits.fds
@@ -98,6 +100,11 @@ class FrameReader:
     def capacity(self) -> int:
         """Bytes of its buffer."""
         return len(self._buffer)
+
+    def limit(self, message: int | None) -> None:
+        """From now on packets are to be no longer than this; None is what its limits say."""
+        most = self._message_max
+        self._largest = 4 + (most if message is None else min(message, most))
 
     def reserve(self, room: int) -> None:
         """From now on there is to be more space for a read."""

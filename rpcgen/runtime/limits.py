@@ -98,8 +98,19 @@ AUTH_TIMEOUT: float | None = 60.0
 """Seconds in which a client proves who it is, or makes room for others; None or 0 for no end.
 
 Those who have not are few at a time (``max_anonymous_clients``): as many that only connect would
-keep out everybody else. A call that the server has not answered, such as polkit's question to a
-person, is waited for.
+keep out everybody else.
+"""
+
+AUTH_PATIENCE = 4
+"""How many times ``AUTH_TIMEOUT`` a client has whose call this side has not answered by then.
+
+Polkit may ask a person, who has two minutes; but one question after another is no excuse.
+"""
+
+AUTH_MESSAGE_MAX = 524_288
+"""Bytes of a packet of a client that has not proved who it is: memory is for those who have.
+
+START and STEP of SASL take 64 Ki characters of four bytes each (REMOTE_AUTH_SASL_DATA_MAX).
 """
 
 ACCEPT_PAUSE = 5.0

@@ -40,7 +40,7 @@ from rpcgen.runtime import connect as client_of
 from rpcgen.runtime import limits
 from rpcgen.runtime.client.sync import Connection
 from rpcgen.runtime.errors import ConnectionClosed
-from rpcgen.runtime.limits import MESSAGE_MAX, OUTBOX_HIGH, RECEIVE_SIZE
+from rpcgen.runtime.limits import AUTH_MESSAGE_MAX, OUTBOX_HIGH, RECEIVE_SIZE
 from rpcgen.runtime.server import Server
 from rpcgen.runtime.stubs import Call
 from rpcgen.runtime.tls.certificates import Role
@@ -56,9 +56,9 @@ TLS, TCP = "tls://127.0.0.1:0", "tcp://127.0.0.1:0"
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pki")
     authority = Authority()
-    for role, name in (Role.SERVER, "localhost"), (Role.CLIENT, "client"):
-        one = authority.issue(name, role, san=["127.0.0.1"] if role is Role.SERVER else None)
-        write_pki(folder, authority, one, role)
+    server = authority.issue("localhost", Role.SERVER, san=["127.0.0.1"])
+    write_pki(folder, authority, server, Role.SERVER)
+    write_pki(folder, authority, authority.issue("client", Role.CLIENT), Role.CLIENT)
     return folder
 
 
@@ -77,6 +77,16 @@ def nothing_is_left() -> Iterator[None]:
     before = descriptors()
     yield
     settle(lambda: descriptors() <= before)
+
+
+@pytest.fixture
+def more_descriptors() -> Iterator[None]:
+    """Room for both ends of all that are there at once."""
+    needed = 2 * limits.HANDSHAKES_MAX + 4 * WAVE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(needed, hard)), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture
@@ -116,12 +126,16 @@ def send(peer: socket.socket, data: bytes) -> bool:
 
 
 class Flood:
-    """Packets for a peer that may take them slowly; one is never cut short."""
+    """Packets for a peer that may take them slowly; one is never cut short.
 
-    def __init__(self, peer: Raw, packets: bytes) -> None:
+    Args:
+        again: send them for ever.
+    """
+
+    def __init__(self, peer: Raw, packets: bytes, *, again: bool = True) -> None:
         self._socket = peer.socket
-        self._packets = packets
-        self._rest = b""
+        self._packets = packets if again else b""
+        self._rest = packets
 
     def go_on(self) -> bool:
         """Send what goes now; False if nobody is there any more."""
@@ -140,14 +154,12 @@ def handshakes() -> int:
     return sum(isinstance(one, Handshake) for one in gc.get_objects())
 
 
+@pytest.mark.usefixtures("more_descriptors")
 def test_ten_thousand_half_open_handshakes(
     tls: ServerTls, ours: ClientTls, hello: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Some say nothing, some begin, some wait for an answer that they do not read."""
     caplog.set_level(logging.ERROR)  # each of them is worth a warning
-    needed = 2 * limits.HANDSHAKES_MAX + 4 * WAVE
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(needed, hard)), hard))
     words = itertools.cycle([b"", hello[:1], hello[:5], hello[: len(hello) // 2], hello])
     with (
         serving(offering(plain=double), listen=[TLS], tls=tls, max_anonymous_clients=1) as server,
@@ -173,7 +185,6 @@ def test_ten_thousand_half_open_handshakes(
         settle(lambda: not underway)
         settle(lambda: len(server.sessions) == 1)
         served(server, ours, old)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_who_has_just_come_does_not_pay_for_those_who_dawdle(
@@ -234,7 +245,7 @@ def test_a_client_hello_byte_by_byte(
     [
         ("silent", limits.RECEIVE_MIN),
         ("a packet byte by byte", limits.RECEIVE_MIN),
-        ("a call for ever", 2 * MESSAGE_MAX),
+        ("a large packet", 2 * AUTH_MESSAGE_MAX),
         ("no reader", RECEIVE_SIZE),
     ],
 )
@@ -257,13 +268,14 @@ def test_who_does_not_log_in_makes_room(
         settle(lambda: server.statistics.unauthenticated == 4)
         hostile = [one for one in server.sessions if not one.is_authenticated]
         head = peers[0].packet(PLAIN.number)
-        large = bytes([1, 0xFF, 0xFF, 0xFF]) + head[4:]
+        large = AUTH_MESSAGE_MAX.to_bytes(4, "big") + head[4:]
         says = {
             "silent": b"",
-            "a call for ever": large + bytes(60_000),
+            "a large packet": large + bytes(AUTH_MESSAGE_MAX - len(large) - 1),
             "no reader": head * 2_000,
         }
-        floods = [Flood(one, says.get(words, b"")) for one in peers]
+        again = words == "no reader"
+        floods = [Flood(one, says.get(words, b""), again=again) for one in peers]
         trickle = iter(large)
 
         def go_on() -> bool:
@@ -289,10 +301,37 @@ def test_who_does_not_log_in_makes_room(
         served(server, ours, old)
 
 
+def test_strangers_close_only_the_door_by_which_they_came(
+    tls: ServerTls, ours: ClientTls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of TCP never log in: no more of them are let in, but clients of TLS are."""
+    monkeypatch.setattr(limits, "AUTH_TIMEOUT", None)
+    with (
+        serving(
+            offering(plain=double, login=login),
+            listen=[TLS, TCP],
+            tls=tls,
+            auth_required=lambda identity: not identity.secure,
+            max_anonymous_clients=3,
+        ) as server,
+        client_of(server.addresses[0], tls=ours, timeout=DEADLINE) as old,
+        ExitStack() as stack,
+    ):
+        peers = [stack.enter_context(connect(server, 1)) for _ in range(3)]
+        settle(lambda: server.statistics.unauthenticated == 3)
+        late = stack.enter_context(connect(server, 1))
+        for _ in range(3):
+            served(server, ours, old)
+        assert server.statistics.unauthenticated == 3
+        peers[0].socket.close()
+        assert late.call(LOGIN.number).status == OK
+
+
 def test_who_waits_for_an_answer_to_the_login_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(limits, "AUTH_TIMEOUT", 0.02)
+    monkeypatch.setattr(limits, "AUTH_PATIENCE", 100_000)
     busy = Busy()
 
     def slow(call: Call) -> None:
@@ -315,6 +354,34 @@ def test_who_waits_for_an_answer_to_the_login_is_waited_for(
         assert patient.call(PLAIN.number, number(3)).payload == number(6)
 
 
+def test_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "AUTH_TIMEOUT", 0.02)
+    busy = Busy()
+    with (
+        serving(
+            offering(login=lambda _: busy(), plain=double), listen=[TCP], auth_required=True
+        ) as server,
+        connect(server) as peer,
+    ):
+        peer.send(peer.packet(LOGIN.number))
+        busy.wait(1)
+        assert peer.is_ended()
+        busy.let_go()
+
+
+def test_large_packets_are_for_those_who_have_logged_in() -> None:
+    big = AUTH_MESSAGE_MAX
+    with serving(offering(login=login, plain=double), listen=[TCP], auth_required=True) as server:
+        with connect(server) as peer:
+            assert peer.call(PLAIN.number, bytes(big - 24)).status == ERROR
+            assert peer.call(LOGIN.number).status == OK
+            assert peer.call(PLAIN.number, bytes(big)).status == OK
+            assert peer.call(PLAIN.number, number(3)).payload == number(6)
+        with connect(server) as peer:
+            peer.send(peer.packet(PLAIN.number, bytes(big - 23)))
+            assert peer.is_ended()
+
+
 @pytest.mark.parametrize("none", [None, 0])
 def test_a_login_may_take_for_ever(none: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "AUTH_TIMEOUT", none)
@@ -323,11 +390,27 @@ def test_a_login_may_take_for_ever(none: int | None, monkeypatch: pytest.MonkeyP
         connect(server) as silent,
     ):
         settle(lambda: len(server.sessions) == 1)
-        assert server.sessions[0]._login is None
+        anonymity = server.sessions[0]._anonymity
+        assert anonymity is not None
+        assert anonymity._timer is None
         assert silent.call(LOGIN.number).status == OK
 
 
-def test_who_never_reads_keeps_nobody_waiting(tls: ServerTls, ours: ClientTls) -> None:
+def inside_tls(server: Server, pki: Path) -> Raw:
+    """A client that is bytes inside TLS, and confirmed."""
+    context = ssl.create_default_context(cafile=str(pki / "cacert.pem"))
+    context.load_cert_chain(pki / "clientcert.pem", pki / "clientkey.pem")
+    below = plain_socket(server.addresses[0].replace("tls:", "tcp:"))
+    below.settimeout(DEADLINE)
+    wrapped = context.wrap_socket(below, server_hostname="127.0.0.1")
+    assert wrapped.recv(1) == b"\1"
+    return Raw(wrapped, PLAIN.program.number)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_who_never_reads_keeps_nobody_waiting(
+    inside: bool, tls: ServerTls, ours: ClientTls, pki: Path
+) -> None:
     """Inside TLS, and trusted: what waits for it has a bound, and its calls wait in the system."""
     size = 1 << 20
     most = 3
@@ -341,15 +424,18 @@ def test_who_never_reads_keeps_nobody_waiting(tls: ServerTls, ours: ClientTls) -
         client_of(server.addresses[0], tls=ours, timeout=DEADLINE) as old,
         ExitStack() as stack,
     ):
-        peers = [stack.enter_context(connect(server, 1)) for _ in range(5)]
-        for one in peers:
+        settle(lambda: len(server.sessions) == 1)
+        for _ in range(5):
+            one = stack.enter_context(inside_tls(server, pki) if inside else connect(server, 1))
             one.send(*(one.packet(BLOB.number, number(size), serial=n) for n in range(1, 200)))
-        hostile = [one for one in server.sessions if not one.identity.secure]
-        settle(lambda: all(one.traffic.requests == most for one in hostile))
+        settle(lambda: len(server.sessions) == 6)
+        hostile = server.sessions[1:]
+        settle(lambda: all(one.core.outbox for one in hostile))
         for value in range(20):
             served(server, ours, old)
             assert old.call(URGENT, value, DEADLINE) == 2 * value
-        assert all(one.core.outbox.size < (most + 1) * size for one in hostile)
+        assert all(0 < one.traffic.requests <= most for one in hostile)
+        assert all(0 < one.core.outbox.size < (most + 1) * size for one in hostile)
         assert all(one.core.reader.capacity <= RECEIVE_SIZE for one in hostile)
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
 import pytest
-from raw import DEADLINE, ERROR, MESSAGE, OK, REPLY, Raw
+from raw import DEADLINE, ERROR, KEEPALIVE, MESSAGE, OK, PING, REPLY, Packet, Raw
 from server.kit import (
     BLOB,
     EVENT,
@@ -90,13 +90,17 @@ def nothing_is_left() -> Iterator[None]:
 
 
 @contextmanager
-def guarded(called: list[int], **handlers: Callable[..., Any]) -> Iterator[Server]:
+def guarded(
+    called: list[int], *, max_workers: int = 20, **handlers: Callable[..., Any]
+) -> Iterator[Server]:
     def plain(call: Call, value: int) -> int:
         called.append(value)
         return 2 * value
 
-    handlers = {"login": login, "plain": plain} | handlers
-    with serving(offering(**handlers), listen=[TCP], auth_required=True) as server:
+    all_of_them: dict[str, Callable[..., Any]] = {"login": login, "plain": plain, **handlers}
+    with serving(
+        offering(**all_of_them), listen=[TCP], auth_required=True, max_workers=max_workers
+    ) as server:
         yield server
 
 
@@ -152,6 +156,20 @@ def test_nobody_calls_in_clear_behind_the_last_step(called: list[int]) -> None:
         assert (clear.read().serial, called) == (1, [])
         assert Wrapped(clear).call(PLAIN.number, number(8)).payload == number(16)
         assert called == [8]
+
+
+@pytest.mark.parametrize("more", ["a call", "a ping"])
+def test_an_answer_in_clear_behind_the_reply_is_the_end(more: str, called: list[int]) -> None:
+    """It was asked for behind the last step, and would leave together with that one's reply."""
+    with guarded(called, max_workers=0) as server, connect(server) as clear:
+        ping = Packet(KEEPALIVE, 1, PING, MESSAGE, 0, OK).encoded()
+        call = clear.packet(PLAIN.number, number(7), serial=2)
+        clear.send(clear.packet(LOGIN.number), ping if more == "a ping" else call)
+        assert clear.read().status == OK
+        with suppress(ConnectionResetError):
+            while clear.socket.recv(100):
+                pass  # what was asked for, and then the end
+        assert called == []
 
 
 def test_no_event_leaves_in_clear(called: list[int]) -> None:
@@ -245,14 +263,18 @@ def peer(answer: Callable[[Raw], None]) -> Iterator[str]:
         done.result(DEADLINE)
 
 
-def test_what_is_protected_is_not_handed_over_in_clear(called: list[int]) -> None:
-    """Also if the layer begins while the server comes to rest."""
+@pytest.mark.parametrize("is_late", [False, True])
+def test_what_is_protected_is_not_handed_over_in_clear(is_late: bool, called: list[int]) -> None:
+    """Also if the layer begins, or is agreed on, while the server comes to rest."""
     begun, gate = threading.Event(), threading.Event()
 
     def slow(call: Call) -> None:
-        login(call)
+        if not is_late:
+            login(call)
         begun.set()
         assert gate.wait(DEADLINE)
+        if is_late:
+            login(call)
 
     with guarded(called, login=slow) as server:
         with connect(server) as clear:

@@ -78,7 +78,7 @@ class Engine:
         self.stopped: asyncio.Future[None] = self.loop.asyncio.create_future()
         self.sessions: dict[int, Session] = {}
         self._next_id = 1
-        self._anonymous: set[int] = set()
+        self._anonymous: dict[int, str] = {}  # and how each is connected
         self.handshakes: Handshakes | None = None
         if tls is not None:
             self.handshakes = Handshakes(tls, self.loop.asyncio, self._secured)
@@ -117,7 +117,7 @@ class Engine:
     def _add(self, number: int, stream: ByteStream) -> Session:
         session = self.sessions[number] = Session(number, stream, self)
         if not session.is_authenticated:
-            self._anonymous.add(number)
+            self._anonymous[number] = _kind(stream)
             session.await_login()
         return session
 
@@ -142,13 +142,13 @@ class Engine:
 
     def trust(self, session: Session) -> None:
         """A client has proved who it is."""
-        self._anonymous.discard(session.id)
+        self._anonymous.pop(session.id, None)
         self.update_accepting()
 
     def forget(self, session: Session) -> None:
         """A client is gone."""
         del self.sessions[session.id]
-        self._anonymous.discard(session.id)
+        self._anonymous.pop(session.id, None)
         self.update_accepting()
         if self.is_stopping:
             self._end_handlers()
@@ -159,10 +159,12 @@ class Engine:
             return
         most, most_anonymous = self.settings.max_clients, self.settings.max_anonymous_clients
         is_full = len(self.sessions) >= most
-        if most_anonymous:
-            is_full |= len(self._anonymous) >= most_anonymous
+        # Strangers close the door by which they came: whoever has another one can use it.
+        crowded: set[str] = set()
+        if 0 < most_anonymous <= len(self._anonymous):
+            crowded.update(self._anonymous.values())
         for service in self._services:
-            service.enable(not is_full)
+            service.enable(not is_full and service.listener.address.kind not in crowded)
 
     def call_back(self, callback: Callable[[], object], on_loop: bool) -> None:
         """Tell that a client is gone, on the loop or on a worker."""
@@ -330,3 +332,10 @@ class Engine:
         self.dispatcher.steps.close()
         if not self.stopped.done():
             self.stopped.set_result(None)
+
+
+def _kind(stream: ByteStream) -> str:
+    """How a client is connected, as addresses name it."""
+    if stream.passes_fds:
+        return "unix"
+    return "tls" if stream.identity.secure else "tcp"

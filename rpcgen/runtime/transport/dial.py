@@ -100,6 +100,8 @@ def _left(deadline: float) -> float:
 def _lookup(address: Address) -> dict[str, Any]:
     if not address.host:
         raise ConnectError(f"{address}: expected a host to connect to")
+    if not _is_name(address.host):
+        raise ConnectError(f"{address.host!a} is no name of a host")
     flags = socket.AI_ADDRCONFIG | socket.AI_V4MAPPED
     return {
         "host": address.host,
@@ -107,6 +109,14 @@ def _lookup(address: Address) -> dict[str, Any]:
         "type": socket.SOCK_STREAM,
         "flags": 0 if _is_literal(address.host) else flags,
     }
+
+
+def _is_name(host: str) -> bool:
+    """Whether the system can be asked for a host: a NUL would end its name, for some of those asked."""
+    try:
+        return b"\0" not in host.encode("idna")
+    except UnicodeError:
+        return False
 
 
 def _is_literal(host: str) -> bool:
