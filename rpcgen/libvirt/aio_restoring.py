@@ -198,7 +198,7 @@ class AsyncRestoringConnection:
         try:
             await registration.attach(connection, left())
         except RemoteError as error:
-            _log.warning("not registered again after the connection was restored: %s", error)
+            _log.warning("not registered again after the connection was restored: %r", str(error))
             await registration.cancel()
 
     def _lost(self, closed: ConnectionClosed) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import pwd
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from libvirt_rpc.libvirt_common.types import VirErrorDomain, VirErrorNumber
@@ -44,9 +45,10 @@ METHODS: Final = {
 """What ``auth_unix_rw`` and its like of libvirtd.conf may say."""
 
 ATTEMPTS_MAX: Final = 5
-"""Attempts by SASL that may fail before the connection is closed: a person may mistype a password."""
+"""Attempts that may fail before the connection is closed: a person may mistype a password."""
 
 _KEY: Final = "authentication"
+_POLKIT: Final = "authentication by polkit"
 
 
 class Authentication:
@@ -165,12 +167,8 @@ class Authenticating(RemoteServer):
         assert identity.pid is not None  # noqa: S101  (polkit is for UNIX sockets)
         assert identity.uid is not None  # noqa: S101
         started = identity.start_time or 0
-        try:
+        with _question(call.session):
             await polkit.check(polkit.MANAGE, identity.pid, started, identity.uid)
-        except AuthError as error:
-            _logger.warning("%r: refused: %r", identity, str(error))
-            code = getattr(error, "code", VirErrorNumber.VIR_ERR_AUTH_FAILED)
-            raise _failed(str(error), code, VirErrorDomain.VIR_FROM_POLKIT) from None
         call.session.authenticate()
         return 1
 
@@ -183,6 +181,26 @@ class Authenticating(RemoteServer):
             found = session.data.setdefault(_KEY, _Attempts(session, exchange))
         attempts: _Attempts = found
         return attempts
+
+
+@contextmanager
+def _question(session: Session) -> Iterator[None]:
+    """Have a client's user asked one thing at a time, and not for ever; on the loop only."""
+    state = session.data.setdefault(_POLKIT, {"asking": False, "failures": 0})
+    if state["asking"]:
+        raise _failed("polkit is being asked")
+    state["asking"] = True
+    try:
+        yield
+    except AuthError as error:
+        _logger.warning("%r: refused: %r", session.identity, str(error))
+        state["failures"] += 1
+        if state["failures"] >= ATTEMPTS_MAX:
+            session.close()
+        code = getattr(error, "code", VirErrorNumber.VIR_ERR_AUTH_FAILED)
+        raise _failed(str(error), code, VirErrorDomain.VIR_FROM_POLKIT) from None
+    finally:
+        state["asking"] = False
 
 
 class _Attempts:

@@ -186,9 +186,9 @@ class RestoringConnection:
         try:
             registration.attach(connection, left())
         except RemoteError as error:
-            _log.warning("not registered again after the connection was restored: %s", error)
+            _log.warning("not registered again after the connection was restored: %r", str(error))
             registration.cancel()
 
 
 def _note(closed: ConnectionClosed) -> None:
-    _log.info("the connection has ended: %s", closed)
+    _log.info("the connection has ended: %r", str(closed))

@@ -112,6 +112,8 @@ def test_the_first_client_starts_it_and_the_other_finds_it(first: str, user: Use
 
 
 def test_a_session_starts_it(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)  # ours, where that user may not write
     for name, value in user.environ.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(os, "geteuid", lambda: NOBODY)  # root has no daemon of its own

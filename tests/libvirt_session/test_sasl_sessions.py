@@ -29,6 +29,7 @@ from rpcgen.libvirt import Question
 from rpcgen.libvirt.authentication import ATTEMPTS_MAX, Authentication
 from rpcgen.runtime import Server
 from rpcgen.runtime.auth.mechanism import Secret
+from rpcgen.runtime.auth.polkit import PolkitError
 from rpcgen.runtime.auth.users import UserStore
 from rpcgen.runtime.errors import AuthError
 from rpcgen.runtime.message import RemoteError
@@ -210,6 +211,32 @@ def test_a_server_demands_what_its_program_does(users: UserStore, tmp_path: Path
         raw(tmp_path) as client,
     ):
         assert client.call(1, bytes(8)).status == 0
+
+
+def test_polkit_asks_one_thing_at_a_time_and_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Authentication, "method", lambda *_: "polkit")  # also of root
+    gate, asked = threading.Event(), threading.Semaphore(0)
+
+    async def check(*_: object) -> None:
+        asked.release()
+        await asyncio.to_thread(gate.wait, DEADLINE)
+        raise PolkitError("no")
+
+    monkeypatch.setattr("rpcgen.runtime.auth.polkit.check", check)
+    with guarded(tmp_path, Authentication(unix="polkit")), raw(tmp_path) as client:
+        client.send(client.packet(POLKIT, serial=1))
+        assert asked.acquire(timeout=DEADLINE)
+        client.send(client.packet(POLKIT, serial=2))
+        reply = client.read()
+        assert reply.serial == 2
+        assert b"polkit is being asked" in reply.payload
+        gate.set()
+        assert client.read().serial == 1
+        for _ in range(ATTEMPTS_MAX - 1):
+            assert client.call(POLKIT).status == ERROR
+        assert client.is_ended()
 
 
 # Clients that do not follow the rules

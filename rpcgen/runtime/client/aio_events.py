@@ -216,7 +216,7 @@ class AsyncEventRouter:
         try:
             message, _ = procedure.read_argument(packet.payload, 0)
         except XdrDecodeError as error:
-            _log.warning("%s: an event was dropped: %s", procedure.name, error)
+            _log.warning("%s: an event was dropped: %r", procedure.name, str(error))
             return
         for events in subscribed:
             events.deliver(message)

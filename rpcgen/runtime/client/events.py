@@ -59,7 +59,7 @@ class EventSubscription(Generic[M]):
         try:
             message, _ = self._procedure.read_argument(packet.payload, 0)
         except XdrDecodeError as error:
-            _log.warning("%s: an event was dropped: %s", self._procedure.name, error)
+            _log.warning("%s: an event was dropped: %r", self._procedure.name, str(error))
             return
         _call(handler, message, f"a handler of {self._procedure.name}")
 

@@ -58,7 +58,8 @@ class Server:
             event loop, which must be enough for them.
         priority_workers: threads beside those for procedures of high priority.
         max_clients: connections at which no more are accepted; they wait in the system's queue.
-        max_anonymous_clients: the same for those that have not authenticated; 0 for any number.
+        max_anonymous_clients: the same for those that have not authenticated, by the kinds of address
+            that they came by; 0 for any number.
         max_queued_clients: the length of that queue.
         max_client_requests: calls of one client at which it is not read any more, until one of
             them is answered.
