@@ -1,7 +1,8 @@
 """The daemon of one user, started by the first client that finds nobody at its socket.
 
 Who starts it holds a lock file meanwhile, the one of libvirt's own clients, so that there is one
-daemon however many come at once. It ends by itself when nobody has used it for a while. Where its
+daemon however many come at once. A daemon listens before its drivers are ready, and ends if they
+fail: it is there when it answers. It ends by itself when nobody has used it for a while. Where its
 socket is, ``sockets`` knows.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -21,7 +23,8 @@ from typing import TYPE_CHECKING, Final
 
 from rpcgen.libvirt.sockets import is_session
 from rpcgen.libvirt.uri import LibvirtUri, Transport
-from rpcgen.runtime.errors import ConnectError, ProcessError
+from rpcgen.runtime.connection import PING, PONG
+from rpcgen.runtime.errors import ConnectError, ConnectionClosed, ProcessError
 from rpcgen.runtime.process.locks import lock_file
 from rpcgen.runtime.transport.address import Address
 from rpcgen.runtime.transport.dial import dial as dial_once
@@ -52,24 +55,33 @@ _FOLDERS: Final = "/usr/sbin:/sbin"
 """Where daemons are, which are not in the PATH of ordinary users."""
 
 _STARTER: Final = """
-import subprocess, sys
-seconds, *command = sys.argv[1:]
-null = subprocess.DEVNULL
+import fcntl, os, subprocess, sys
+seconds, program, *options = sys.argv[1:]
+name, size = os.path.basename(program), 65_536
+null = words = subprocess.DEVNULL
+if hasattr(os, "memfd_create"):
+    words = os.memfd_create("stderr", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(words, size)
+    fcntl.fcntl(words, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
 try:
-    daemon = subprocess.Popen(command, stdin=null, stdout=null, stderr=null)
+    daemon = subprocess.Popen([program, *options], stdin=null, stdout=null, stderr=words)
 except OSError as error:
-    sys.exit(f"cannot run: {error.strerror}")
+    sys.exit(f"cannot run {program}: {error.strerror}")
 try:
     code = daemon.wait(float(seconds))
 except subprocess.TimeoutExpired:
-    code = 0
-if code < 0:
-    sys.exit(f"killed by signal {-code}")
-sys.exit(code and f"exit code {code}")
+    sys.exit()
+how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+said = b"" if words == null else os.pread(words, os.lseek(words, 0, os.SEEK_CUR), 0)
+last = "; ".join(said[-1024:].decode(errors="backslashreplace").split("\\n")[-4:]).strip("; ")
+print(f"{name} was started and has ended: {how}" + (last and f": {last}"), file=sys.stderr)
+sys.exit(bool(code))
 """
 """The process between us and the daemon, which leads its session and is not missed when it ends.
 
-Only a parent hears how a program has ended, and the daemon is not to stay a child of ours.
+Only a parent hears how a program has ended, and the daemon is not to stay a child of ours. What the
+daemon says first on its standard error is kept in memory of a size that cannot grow: nobody has to
+read it, and what does not fit is lost without a signal.
 """
 
 _threads = Lock()
@@ -144,10 +156,11 @@ def dial(
             else in PATH.
         environ: for these, and for what the daemon gets.
         timeout: seconds, with the time in which another client starts it. Without it, that one is
-            waited for as long as it takes; a daemon of our own has ``ATTEMPTS`` times ``PAUSE``.
+            waited for as long as it takes; a daemon of our own has ``ATTEMPTS`` times ``PAUSE`` to
+            listen, and then as long as it takes to answer.
 
     Raises:
-        ConnectError: it cannot be started, or has ended, or does not listen in time.
+        ConnectError: it cannot be started, or has ended, or does not listen or answer in time.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     where = Address("unix", path=path)
@@ -215,7 +228,8 @@ def _locked(where: Address, daemon: str, deadline: float | None) -> Iterator[Non
     except ProcessError as error:
         raise _late(where, str(error)) from error
     except OSError as error:
-        raise ConnectError(f"{where}: cannot start {daemon}: {error}") from error
+        reason = ": ".join(filter(None, (error.filename, error.strerror or str(error))))
+        raise ConnectError(f"{where}: cannot start {daemon}: {reason}") from error
     finally:
         _threads.release()
 
@@ -257,16 +271,49 @@ def _call(
     where: Address, daemon: str, starter: subprocess.Popen[str], deadline: float | None
 ) -> ByteStream:
     """Call until the daemon answers."""
+    was_lost = False
     for _ in range(ATTEMPTS):
         time.sleep(PAUSE)
-        code = starter.poll()  # 0 tells nothing: it may go on in another process
+        code = starter.poll()
         if stream := _try(where, deadline):  # even if ours has ended: somebody else's may be there
-            return stream
-        if code:
-            assert starter.stderr is not None  # noqa: S101  (asked for)
-            said = starter.stderr.read().strip().rpartition("\n")[2]
-            raise ConnectError(f"{where}: {daemon} was started and has ended: {said}")
-    raise _late(where, f"{daemon} was started and does not listen")
+            if _answers(stream, where, deadline):
+                return stream
+            was_lost = True
+        elif code or (code == 0 and was_lost):  # 0 alone: it may go on in another process
+            said = _last_words(starter) or f"{daemon} was started and has ended"
+            raise ConnectError(f"{where}: {said}")
+    said = "" if starter.poll() is None else _last_words(starter)
+    raise _late(where, said or f"{daemon} was started and does not listen")
+
+
+def _last_words(starter: subprocess.Popen[str]) -> str:
+    assert starter.stderr is not None  # noqa: S101  (asked for)
+    return starter.stderr.read().strip().rpartition("\n")[2]
+
+
+def _answers(stream: ByteStream, where: Address, deadline: float | None) -> bool:
+    """Whether somebody is at the other end. If not, the stream is closed."""
+    got, space = 0, bytearray(len(PONG))
+    poll = select.poll()
+    poll.register(stream.fileno(), select.POLLIN)
+    try:
+        stream.send([PING])  # libvirt's daemons answer it at any time, also before authentication
+        while got < len(PONG):
+            left = _left(where, deadline)
+            poll.poll(None if left is None else left * 1000)
+            count = stream.receive(memoryview(space)[got:])
+            if count == 0:
+                break
+            got += count or 0
+        if space == PONG:
+            return True
+    except ConnectionClosed:
+        pass
+    except BaseException:
+        stream.close()
+        raise
+    stream.close()
+    return False
 
 
 def _left(where: Address, deadline: float | None) -> float | None:

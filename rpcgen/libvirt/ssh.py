@@ -63,18 +63,28 @@ def remote_command(uri: LibvirtUri, socket: str, *, readonly: bool = False) -> s
 
 
 def _script(uri: LibvirtUri, socket: str, readonly: bool) -> str:
-    proxy, netcat = uri.parameters.get("proxy", "auto"), uri.parameters.get("netcat")
-    if proxy == "native" and netcat:
-        raise UriError("parameter netcat", "the native proxy needs none")
+    proxy, netcat = _proxy(uri), uri.parameters.get("netcat")
     by_netcat = _NETCAT.format(
-        netcat=_word(netcat or "nc"), socket=_word(socket) if _SPECIAL.search(socket) else socket
+        netcat=_word("nc" if netcat is None else netcat),
+        socket=_word(socket) if _SPECIAL.search(socket) else socket,
     )
-    if proxy == "netcat" or netcat:
+    if proxy == "netcat":
         return by_netcat
     by_helper = _HELPER.format(readonly="-r " if readonly else "", uri=_word(uri.name))
     if proxy == "native":
         return by_helper
     return _EITHER.format(helper=by_helper, netcat=by_netcat)
+
+
+def _proxy(uri: LibvirtUri) -> str:
+    """Which one: netcat if a socket is named, of which the helper does not hear."""
+    parameters = uri.parameters
+    proxy = parameters.get("proxy", "netcat" if "socket" in parameters else "auto")
+    if "netcat" not in parameters:
+        return proxy
+    if proxy == "native":
+        raise UriError("parameter netcat", "the native proxy needs none")
+    return "netcat"
 
 
 def _is_set(uri: LibvirtUri, name: str) -> bool:

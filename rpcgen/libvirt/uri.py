@@ -35,13 +35,13 @@ class UriError(RpcError, ValueError):
 class Transport(Enum):
     """How the bytes travel: what stands behind the ``+`` of the scheme."""
 
-    TLS = "tls"
     UNIX = "unix"
     SSH = "ssh"
-    LIBSSH2 = "libssh2"
-    EXT = "ext"
-    TCP = "tcp"
     LIBSSH = "libssh"
+    LIBSSH2 = "libssh2"
+    TLS = "tls"
+    TCP = "tcp"
+    EXT = "ext"
 
 
 class LibvirtUri(NamedTuple):

@@ -47,6 +47,9 @@ _TYPE: Final = re.compile(
 _LABEL_MAX: Final = 63
 _TEXT_MAX: Final = 255
 
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+"""What no name of a service has (RFC 6763, section 4.1.1)."""
+
 _ELSEWHERE: Final = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
 """Addresses of nobody (RFC 5737, RFC 3849), to which the way leads through the network."""
 
@@ -88,8 +91,8 @@ class Announcement:
 
     Args:
         port: where the service listens.
-        name: up to 63 bytes; by default what libvirt said: ``Virtualization Host`` and the
-            machine's name.
+        name: up to 63 bytes, without control characters; by default what libvirt said:
+            ``Virtualization Host`` and the machine's name.
         service_type: which protocol it speaks, as registered with IANA.
         txt: what else to say of it; up to 255 bytes each, with the key.
         addresses: of the machine, as numbers; by default those of ``interfaces`` or, without
@@ -118,8 +121,10 @@ class Announcement:
         self._port = port
         self._type = _full_type(service_type)
         self._txt = dict(txt or {})
-        self._interfaces = None if interfaces is None else list(interfaces)
-        self._addresses = self._interfaces if addresses is None else list(addresses)
+        self._interfaces = _numbers("interfaces", interfaces)
+        self._addresses = (
+            self._interfaces if addresses is None else _numbers("addresses", addresses)
+        )
         self._zeroconf: Zeroconf | None = None
         self._check()
 
@@ -155,13 +160,13 @@ class Announcement:
             raise ValueError(f"port: expected 1 to 65535, got {self._port}")
         if not 1 <= len(self.name.encode()) <= _LABEL_MAX:
             raise ValueError(f"name: expected 1 to {_LABEL_MAX} bytes, got {self.name!r}")
+        if _CONTROL.search(self.name):
+            raise ValueError(f"name: expected no control characters, got {self.name!r}")
         for key, value in self._txt.items():
             if not key or "=" in key or len(f"{key}={value}".encode()) > _TEXT_MAX:
                 raise ValueError(
                     f"txt: expected a key without = and up to {_TEXT_MAX} bytes, got {key!r}"
                 )
-        for one in (*(self._addresses or ()), *(self._interfaces or ())):
-            ipaddress.ip_address(one)
 
     def _register(self) -> Zeroconf:
         info = self._make_info()
@@ -236,14 +241,14 @@ def discover(
 
     Raises:
         TransportError: ``zeroconf`` is not installed.
-        ValueError: the type is none.
+        ValueError: the type is none, or an interface is no address.
     """
-    full = _full_type(service_type)
+    full, where = _full_type(service_type), _numbers("interfaces", interfaces)
     _require()
     from zeroconf import Error, ServiceBrowser
 
     try:
-        opened = _open(None if interfaces is None else list(interfaces))
+        opened = _open(where)
     except (OSError, Error) as error:
         _logger.warning("mDNS: nothing is looked for: %s", _words(error))
         return []
@@ -322,6 +327,17 @@ def _full_type(text: str) -> str:
     if match is None:
         raise ValueError(f"service type: expected the likes of {SERVICE_TYPE}, got {text!r}")
     return f"{match[1]}.local."
+
+
+def _numbers(what: str, texts: Iterable[str] | None) -> list[str] | None:
+    found = None if texts is None else list(texts)
+    for one in found or ():
+        try:
+            ipaddress.ip_address(one)
+        except ValueError:
+            reason = f"expected addresses as numbers, such as 192.0.2.1, got {one!r}"
+            raise ValueError(f"{what}: {reason}") from None
+    return found
 
 
 def _require() -> None:

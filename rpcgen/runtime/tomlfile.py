@@ -6,6 +6,7 @@ What a file may say is not known here.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tomllib
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +21,9 @@ NESTING_MAX: Final = 50
 
 _REFUSED: Final = (ValueError, RecursionError)
 """What ``tomllib`` raises: also for numbers of too many digits, and for lists too deep in each other."""
+
+_PLACE: Final = re.compile(r" \(at line ([0-9]+), column ([0-9]+)\)$")
+"""What ``tomllib`` says of most errors."""
 
 
 class TomlError(RpcError):
@@ -58,7 +62,7 @@ def read_toml(path: str, refuse: type[TomlError]) -> tuple[dict[str, Any], str]:
         line = error.object[: error.start].count(b"\n") + 1
         raise refuse(path, line, "", "expected UTF-8") from error
     except _REFUSED as error:
-        raise refuse(path, _broken_line(source), "", str(error)) from error
+        raise refuse(path, *_broken(source, str(error))) from error
 
 
 def statements(source: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
@@ -90,6 +94,13 @@ def _check_nesting(value: object, room: int) -> None:
         raise ValueError(f"more than {NESTING_MAX} tables and lists in each other")
     for one in inner:
         _check_nesting(one, room - 1)
+
+
+def _broken(source: str, reason: str) -> tuple[int, str, str]:
+    """The line, no key, and the reason: what ``tomllib`` says of the line, said once."""
+    if match := _PLACE.search(reason):
+        return int(match[1]), "", f"{reason[: match.start()]} (column {match[2]})"
+    return _broken_line(source), "", reason
 
 
 def _broken_line(source: str) -> int:

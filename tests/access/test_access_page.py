@@ -71,12 +71,14 @@ def test_its_rules_decide_and_are_reloaded(tmp_path: Path, monkeypatch: pytest.M
             server.send_signal(signal.SIGHUP)
             assert next_line(server) == told
             assert use(client) == seen
+        with pytest.raises(RemoteError, match=shown("access denied: '")):
+            client.set("hall", 0, 0, timeout=DEADLINE)
         server.send_signal(signal.SIGTERM)
         assert server.wait(DEADLINE) == 0
         assert server.stderr
         lines = server.stderr.read().splitlines()
     needs = [line.partition(": uid=")[0].rpartition(" ")[2] for line in lines]
-    assert needs == ["room:save", *["room:write"] * 6]
+    assert needs == ["room:save", *["room:write"] * 7]
     assert re.sub("=[0-9]+", "=N", lines[1]) == re.sub(
         "=[0-9]+", "=N", shown("access denied: SET ")
     )

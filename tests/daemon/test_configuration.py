@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,48 @@ def test_an_error_has_its_line_and_key(tmp_path: Path, source: str, line: int, k
         read_configuration(str(file), KEYS)
     assert (caught.value.line, caught.value.key) == (line, key)
     assert str(caught.value).startswith(f"{file}: {line}: {key}")
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("[servers.nosuch]\nmax = 1\n", "expected one of a, b in servers, got 'nosuch'"),
+        ("[servers.nosuch]\n", "expected one of a, b in servers, got 'nosuch'"),
+        ("servers.a.mix = 1\n", "expected one of max in servers.a, got 'mix'"),
+        ("serfers.a.max = 1\n", "expected one of name, servers, got 'serfers'"),
+        ("servers.b.max.x = 1\n", "expected a whole number from 1 to 9, got {'x': 1}"),
+        ("servers = 1\n", "expected a table with a, b"),
+    ],
+)
+def test_what_there_is_instead_of_an_unknown_key(tmp_path: Path, source: str, reason: str) -> None:
+    (tmp_path / "c").write_text(source)
+    keys = {"servers.a.max": whole(1, 9), "servers.b.max": whole(1, 9), "name": text}
+    with pytest.raises(ConfigurationError) as caught:
+        read_configuration(str(tmp_path / "c"), keys)
+    assert caught.value.reason.removeprefix("unknown key: ") == reason
+
+
+def test_not_all_of_many_names_are_listed(tmp_path: Path) -> None:
+    (tmp_path / "c").write_text("x = 1\n")
+    keys = {f"n{number:03}": text for number in range(100)}
+    with pytest.raises(ConfigurationError, match=r"one of n000, .*, n019, \.\.\., got 'x'$"):
+        read_configuration(str(tmp_path / "c"), keys)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("= 1\n", r"c: 1: [^:]* \(column 1\)"),
+        ('name = "a"\nname = [\n1,\n2 3]\n', r"c: 4: [^:]* \(column 3\)"),
+        ("name = [\n", r"c: 1: [^:]*"),
+    ],
+)
+def test_the_line_is_said_once(tmp_path: Path, source: str, said: str) -> None:
+    (tmp_path / "c").write_text(source)
+    with pytest.raises(ConfigurationError) as caught:
+        read_configuration(str(tmp_path / "c"), KEYS)
+    assert re.fullmatch(f"{tmp_path}/{said}", str(caught.value))
+    assert "line" not in caught.value.reason
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:

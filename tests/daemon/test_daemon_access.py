@@ -89,7 +89,13 @@ def test_wrong_rules_change_nothing(
     [
         ({}, "rules.toml", "expected an absolute path, got 'rules.toml'"),
         ({}, "/nonexistent", "/nonexistent: No such file or directory"),
-        (None, "/nonexistent", "unknown key"),
+        (
+            None,
+            "/nonexistent",
+            "unknown key: expected one of keepalive_count, keepalive_interval, "
+            "max_anonymous_clients, max_client_requests, max_clients, max_workers, min_workers, "
+            "priority_workers in servers.served, got 'access_file'",
+        ),
     ],
 )
 def test_a_wrong_key_keeps_it_from_starting(

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from rpcgen.examples.hypervisor.__main__ import _uri
+
 DEADLINE = 30.0
 """Seconds for what takes one."""
 
@@ -63,6 +65,32 @@ def test_where_it_is_told_to_listen() -> None:
         assert process.wait(DEADLINE) == 0
 
 
+@pytest.mark.parametrize(
+    ("address", "pkipath", "uri"),
+    [
+        ("tcp://0.0.0.0:1", None, "test+tcp://localhost:1/default"),
+        ("tcp://[::]:1", "pki", "test+tcp://localhost:1/default"),
+        ("tcp://[::1]:1", None, "test+tcp://[::1]:1/default"),
+        ("tls://0.0.0.0:1", None, "test+tls://localhost:1/default"),
+        ("tls://10.0.0.1:1", "/my pki", "test+tls://10.0.0.1:1/default?pkipath=/my%20pki"),
+        ("tls://:1", "../p", f"test+tls://localhost:1/default?pkipath={Path.cwd().parent}/p"),
+        ("unix:///a'b", None, "test+unix:///default?socket=/a%27b"),
+    ],
+)
+def test_where_a_client_finds_it(address: str, pkipath: str | None, uri: str) -> None:
+    assert _uri(address, pkipath) == uri
+
+
+def test_plain_tcp_and_users_do_not_go_together(tmp_path: Path) -> None:
+    (tmp_path / "users").touch()
+    options = ["--listen", "tcp://127.0.0.1:0", "--users", str(tmp_path / "users")]
+    command = [sys.executable, "-m", "rpcgen.examples.hypervisor", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DEADLINE)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "use tls:// or unix:// with --users" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize("address", ["unix:///no/such/folder/socket", "nowhere"])
 def test_where_it_cannot_listen(address: str) -> None:
     command = [sys.executable, "-m", "rpcgen.examples.hypervisor", "--listen", address]
@@ -93,7 +121,7 @@ def test_with_certificates_and_users(tmp_path: Path) -> None:
     with hypervisor("--listen", "tls://127.0.0.1:0", *files) as (process, uri):
         with libvirt.open(uri, ask=lambda question: answers[question.kind]) as session:
             assert session.remote.connect_get_type() == "TEST"
-        with pytest.raises(AuthError, match="needs a user name and a password"):
+        with pytest.raises(AuthError, match="the server wants a user name and a password: none in"):
             libvirt.open(uri)
         process.send_signal(signal.SIGTERM)
         assert process.wait(DEADLINE) == 0

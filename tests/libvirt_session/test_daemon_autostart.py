@@ -8,27 +8,32 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
+from time import monotonic
 
 import pytest
 from process.kit import DEADLINE, another, has_ended, is_waited_for, until
+from wire_cases import PING, PONG
 
 from rpcgen.libvirt import autostart
-from rpcgen.libvirt.autostart import daemon_of, dial, dial_async, reach, reach_async
+from rpcgen.libvirt.autostart import _STARTER, daemon_of, dial, dial_async, reach, reach_async
 from rpcgen.libvirt.sockets import address
 from rpcgen.libvirt.uri import parse
 from rpcgen.runtime.errors import ConnectError
 from rpcgen.runtime.interfaces import ByteStream
 from rpcgen.runtime.process import lock_file
+from rpcgen.runtime.transport.address import Address
+from rpcgen.runtime.transport.stream import SocketStream
 
 FAKE = """#!{python} -IS
 import json, os, socket, sys
 folder = os.environ["XDG_RUNTIME_DIR"]
-facts = dict(argv=sys.argv, env=dict(os.environ), cwd=os.getcwd(), null=os.path.realpath("/dev/fd/2"))
+facts = dict(argv=sys.argv, env=dict(os.environ), cwd=os.getcwd(), null=os.path.realpath("/dev/fd/1"))
 facts.update(pid=os.getpid(), leads=os.getsid(0) == os.getpid(), session=os.getsid(0))
 with open(folder + "/started", "a") as file:
     print(json.dumps(facts), file=file)
@@ -39,9 +44,13 @@ listening.listen()
 connections = []
 while True:
     connection, _ = listening.accept()
+    if not connections:
+        assert connection.recv(28, socket.MSG_WAITALL) == bytes.fromhex("{ping}")
+        connection.send(bytes.fromhex("{pong}"))
     connection.send(b"%8d" % os.getpid())
     connections.append(connection)
 """
+"""The client that starts it asks whether it is there; others may come while nobody listens yet."""
 
 
 class Place:
@@ -60,7 +69,7 @@ class Place:
         self.folder.mkdir()
         self.go = self.folder / "go"
         os.mkfifo(self.go)
-        self.write(FAKE.format(python=sys.executable))
+        self.write(FAKE.format(python=sys.executable, ping=PING.hex(), pong=PONG.hex()))
         self.socket = str(self.folder / "libvirt/libvirt-sock")
         self.lock = self.folder / "libvirt/libvirtd.lock"
         self.environ = {
@@ -168,8 +177,9 @@ def test_a_socket_that_was_left_behind_is_no_daemon(place: Place) -> None:
     [
         ("#!/bin/sh\nexit 3\n", "libvirtd was started and has ended: exit code 3"),
         ("#!/bin/sh\nkill -9 $$\n", "libvirtd was started and has ended: killed by signal 9"),
-        ("#!/nowhere\n", "libvirtd was started and has ended: cannot run: No such file"),
-        ("#!/bin/sh\nexit 0\n", "cannot connect: libvirtd was started and does not listen"),
+        ("#!/bin/sh\nseq 9 >&2; exit 4\n", "was started and has ended: exit code 4: 7; 8; 9$"),
+        ("#!/nowhere\n", "cannot run /.*/bin/libvirtd: No such file or directory$"),
+        ("#!/bin/sh\nexit 0\n", "cannot connect: libvirtd was started and "),
     ],
 )
 def test_a_daemon_that_fails_is_named_with_its_end(
@@ -182,6 +192,77 @@ def test_a_daemon_that_fails_is_named_with_its_end(
         dial(place.socket, "libvirtd", environ=place.environ, timeout=DEADLINE)
     assert f"unix://{place.socket}" in str(caught.value)
     assert not place.lock.exists()
+
+
+LISTENING = """#!{python} -IS
+import os, select, socket, sys
+listening = socket.socket(socket.AF_UNIX)
+listening.bind({path!r})
+listening.listen()
+"""
+
+
+@pytest.mark.parametrize(
+    ("then", "why"),
+    [
+        ("sys.exit('no drivers')", "libvirtd was started and has ended: exit code 1: no drivers$"),
+        ("os.unlink({path!r})", "libvirtd was started and has ended: exit code 0$"),
+    ],
+)
+def test_a_daemon_that_listens_and_fails_is_not_there(then: str, why: str, place: Place) -> None:
+    """libvirt's daemons do so if a driver cannot be set up; who waits to be accepted is cut off."""
+    place.lock.parent.mkdir()
+    script = f"{LISTENING}select.select([listening], [], [])\n{then}\n"
+    place.write(script.format(python=sys.executable, path=place.socket))
+    with pytest.raises(ConnectError, match=why):
+        dial(place.socket, "libvirtd", environ=place.environ, timeout=DEADLINE)
+
+
+def test_what_answers_otherwise_is_no_daemon(place: Place) -> None:
+    place.lock.parent.mkdir()
+    script = f"{LISTENING}listening.accept()[0].send(bytes(28))\nos.unlink({{path!r}})\n"
+    place.write(script.format(python=sys.executable, path=place.socket))
+    with pytest.raises(ConnectError, match=r"was started and has ended: exit code 0$"):
+        dial(place.socket, "libvirtd", environ=place.environ, timeout=DEADLINE)
+
+
+def test_a_daemon_that_does_not_answer_is_waited_for_up_to_the_deadline() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, pytest.raises(ConnectError, match="cannot connect: timed out"):
+        autostart._answers(SocketStream(ours), Address("unix", path="/s"), monotonic() + 0.02)
+    assert ours.fileno() == -1
+
+
+def test_a_daemon_may_say_any_amount(place: Place) -> None:
+    many = (
+        "import os\ntry:\n    while True: os.write(2, b'x' * 9999)\nexcept PermissionError: pass\n"
+    )
+    place.write(place.program.read_text().replace("import json", f"{many}import json", 1))
+    letting = Thread(target=place.let_go, daemon=True)
+    letting.start()
+    stream = dial(place.socket, "libvirtd", environ=place.environ, timeout=DEADLINE)
+    letting.join()
+    said(stream)
+
+
+def test_one_that_has_ended_well_may_go_on_in_another_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(autostart, "ATTEMPTS", 2)
+    command = [sys.executable, "-c", "import sys; print('it has ended', file=sys.stderr)"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as starter:
+        starter.wait(DEADLINE)
+        with pytest.raises(ConnectError, match=r"cannot connect: it has ended$"):
+            autostart._call(Address("unix", path="/nowhere/s"), "libvirtd", starter, None)
+
+
+def test_without_sealed_memory_its_words_are_lost(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(autostart, "_STARTER", f"import os\ndel os.memfd_create{_STARTER}")
+    place.write("#!/bin/sh\necho words >&2; exit 4\n")
+    with pytest.raises(ConnectError, match=r"was started and has ended: exit code 4$"):
+        dial(place.socket, "libvirtd", environ=place.environ, timeout=DEADLINE)
 
 
 def test_a_daemon_that_is_not_installed_is_named(place: Place) -> None:
@@ -197,7 +278,7 @@ def test_it_is_looked_for_in_path(place: Place) -> None:
 
 def test_one_folder_of_daemons_goes_before_the_other(place: Place) -> None:
     environ = {**place.environ, "VIRTD_PATH": "/nowhere"}
-    with pytest.raises(ConnectError, match="cannot run: No such file"):
+    with pytest.raises(ConnectError, match="cannot run /nowhere/libvirtd: No such file"):
         dial(place.socket, "libvirtd", environ=environ, timeout=DEADLINE)
 
 
@@ -210,7 +291,7 @@ def test_another_error_than_that_nobody_listens_starts_nothing(place: Place) -> 
 
 def test_a_folder_that_cannot_be_made_is_said(place: Place) -> None:
     path = "/proc/nowhere/libvirt/libvirt-sock"
-    with pytest.raises(ConnectError, match="cannot start libvirtd"):
+    with pytest.raises(ConnectError, match="cannot start libvirtd: /proc/nowhere: No such file"):
         dial(path, "libvirtd", environ=place.environ, timeout=DEADLINE)
 
 

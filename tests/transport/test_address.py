@@ -32,8 +32,8 @@ def test_an_address_is_read_and_written(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "expected unix:///path or tcp://host:port"),
-        ("/run/x.sock", "expected unix:///path or tcp://host:port"),
+        ("", "expected unix:///path, tcp://host:port, tls://host:port or command:program"),
+        ("127.0.0.1:1", "expected unix:///path, tcp://host:port, tls://host:port or command:"),
         ("http://host:1", "no transport is called 'http'"),
         ("unix://relative", "expected an absolute path"),
         ("unix:///", "expected an absolute path"),

@@ -15,6 +15,7 @@ from relay import make_relay
 from rpcgen.examples.filer.bindings.filer.client import AsyncFilerV1Client, FilerV1Client
 from rpcgen.examples.filer.server import Filer
 from rpcgen.runtime import ConnectError, ConnectionClosed, Server, connect, connect_async
+from rpcgen.runtime.transport import command
 from rpcgen.runtime.transport.address import parse
 from rpcgen.runtime.transport.command import CommandStream, spawn
 from rpcgen.runtime.transport.listen import listen
@@ -66,6 +67,30 @@ def test_only_the_last_of_many_words_are_kept() -> None:
         received(stream, 1)
     stream.close()
     assert str(caught.value).endswith(" " + "x" * 1021 + "end")
+
+
+@pytest.mark.parametrize(
+    ("program", "end"),
+    [
+        ("raise SystemExit(9)", "exit code 9"),
+        ("import os; os.kill(os.getpid(), 9)", "killed by signal 9"),
+        ("raise SystemExit('so it is')", "exit code 1: so it is"),
+    ],
+)
+def test_how_it_ended_is_in_the_error(
+    program: str, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "_ENDING", DEADLINE)
+    stream = python(program)
+    with pytest.raises(ConnectionClosed, match=f": it has ended: {end}$"):
+        received(stream, 1)
+    stream.close()
+
+
+def test_one_that_goes_on_without_its_connection_is_not_waited_for() -> None:
+    stream = python("import os, signal; os.close(0); os.close(1); signal.pause()")
+    assert received(stream, 1) == b""
+    stream.close()
 
 
 def test_who_says_nothing_just_ends() -> None:

@@ -6,9 +6,12 @@ import asyncio
 import gc
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
+from inspect import signature
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -89,6 +92,8 @@ def test_a_name_that_somebody_has_is_changed(monkeypatch: pytest.MonkeyPatch) ->
         {"port": 65536},
         {"name": ""},
         {"name": "x" * 64},
+        {"name": "a\nb"},
+        {"name": "a\x7f"},
         {"service_type": "libvirt"},
         {"service_type": "_libvirt._sctp"},
         {"service_type": "_x.y._tcp"},
@@ -99,11 +104,17 @@ def test_a_name_that_somebody_has_is_changed(monkeypatch: pytest.MonkeyPatch) ->
         {"addresses": ["host.example"]},
         {"interfaces": ["lo"]},
     ],
-    ids=str,
+    ids=ascii,
 )
 def test_what_cannot_be_announced_is_refused_at_once(what: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"expected|not appear to be"):
+    (name,) = what
+    with pytest.raises(ValueError, match=f"^{name.replace('_', ' ')}: expected .*, got "):
         Announcement(**{"port": 1, **what})
+
+
+def test_an_interface_to_search_is_an_address() -> None:
+    with pytest.raises(ValueError, match=r"^interfaces: expected addresses .*, got 'eth99'$"):
+        discover(interfaces=["eth99"])
 
 
 def test_by_default_it_is_named_as_libvirt_named_it() -> None:
@@ -193,3 +204,12 @@ def test_what_others_say_may_be_any_bytes() -> None:
     found = _read(info(1, ["192.0.2.1"], {b"\xff": b"\xfe", b"alone": None}), FULL)
     assert found
     assert found.txt == {"\ufffd": "\ufffd", "alone": ""}
+
+
+def test_the_page_has_the_parameters() -> None:
+    page = (Path(__file__).parents[2] / "docs/runtime.md").read_text()
+    table = page.partition("### Being found\n")[2].partition("\n## ")[0]
+    told = set(re.findall(r"`(\w+)=`", "".join(re.findall(r"^\| (.*?) \|", table, re.MULTILINE))))
+    takes = {*signature(Announcement).parameters, *signature(discover).parameters}
+    assert told == takes - {"port", "name", "timeout"}  # those are in the example
+    assert signature(discover) == signature(discover_async)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import quote
 
 from rpcgen.examples.hypervisor.hypervisor import Hypervisor
 from rpcgen.libvirt import Authenticating, Authentication
 from rpcgen.runtime import AuthError, ConnectError, Server, ServerTls, TlsError
 from rpcgen.runtime.auth.users import UserStore
 
+_EVERYWHERE = ("0.0.0.0", "[::]", "")  # noqa: S104  (the text, to recognise it)
 _STOP = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -63,6 +66,10 @@ class Guarded(Authenticating, Hypervisor):
 
 
 def _serve(address: str, pkipath: str | None, users: str | None) -> None:
+    if users is not None and address.startswith("tcp:"):
+        raise AuthError(
+            f"{address}: no password is safe on plain TCP: use tls:// or unix:// with --users"
+        )
     tls = ServerTls(pkipath=pkipath) if address.startswith("tls:") else None
     hypervisor, required = Hypervisor(), None
     if users is not None:
@@ -82,9 +89,13 @@ def _uri(address: str, pkipath: str | None) -> str:
     """What libvirt's clients call a server at an address."""
     transport, _, place = address.partition("://")
     if transport == "unix":
-        return f"test+unix:///default?socket={place}"
-    parameters = f"?pkipath={pkipath}" if pkipath else ""
-    return f"test+{transport}://{place}/default{parameters}"
+        return f"test+unix:///default?socket={quote(place, safe='/@')}"
+    host, _, port = place.rpartition(":")
+    host = "localhost" if host in _EVERYWHERE else host
+    parameters = ""
+    if pkipath and transport == "tls":
+        parameters = f"?pkipath={quote(os.path.abspath(pkipath))}"
+    return f"test+{transport}://{host}:{port}/default{parameters}"
 
 
 if __name__ == "__main__":

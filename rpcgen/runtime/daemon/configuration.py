@@ -6,12 +6,15 @@ Owns the check, and the line of every key. What the values do is not known here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from rpcgen.runtime.tomlfile import TomlError, read_toml, statements
 
 Check = Callable[[Any], str | None]
 """Takes the value of a key; returns what was expected instead, or None if it is right."""
+
+NAMES_MAX: Final = 20
+"""Known names that an error lists: more than one server has keys."""
 
 
 class ConfigurationError(TomlError):
@@ -68,11 +71,30 @@ def read_configuration(path: str, keys: Mapping[str, Check]) -> Configuration:
     values, source = read_toml(path, ConfigurationError)
     found = Configuration(dict(_leaves(values, keys)), path=path, source=source)
     for key, value in found.items():
-        reason = keys[key](value) if key in keys else "unknown key"
+        reason = keys[key](value) if key in keys else _unknown(key, keys)
         if reason:
             got = f", got {value!r}" if key in keys else ""
             raise found.error(key, reason + got)
     return found
+
+
+def _unknown(key: str, keys: Mapping[str, Check]) -> str:
+    """Which part of a key is not known, and what there is in its place."""
+    above = ""
+    for part in key.split("."):
+        if part not in _names(above, keys):
+            place = f" in {above[:-1]}" if above else ""
+            return f"unknown key: expected one of {_some(_names(above, keys))}{place}, got {part!r}"
+        above += f"{part}."
+    return f"expected a table with {_some(_names(above, keys))}"
+
+
+def _names(above: str, keys: Mapping[str, Check]) -> set[str]:
+    return {one.removeprefix(above).split(".")[0] for one in keys if one.startswith(above)}
+
+
+def _some(names: set[str]) -> str:
+    return ", ".join(sorted(names)[:NAMES_MAX]) + (", ..." if len(names) > NAMES_MAX else "")
 
 
 def line_of(source: str, key: str) -> int:

@@ -69,7 +69,9 @@ def parse(text: str) -> Address:
         return _command(text, text.removeprefix("command:"))
     kind, separator, rest = text.partition("://")
     if not separator:
-        raise ConnectError(f"{text!r}: expected unix:///path or tcp://host:port")
+        raise ConnectError(
+            f"{text!r}: expected unix:///path, tcp://host:port, tls://host:port or command:program"
+        )
     if kind == "unix":
         return _unix(text, rest)
     if kind in ("tcp", "tls"):

@@ -36,6 +36,11 @@ _READ_SIZE: Final = 65_536
 _GRACE: Final = 0.01
 """Seconds from SIGTERM to SIGKILL, as libvirt has it: a tunnel has nothing to put in order."""
 
+_ENDING: Final = 0.1
+"""Seconds for a program to end that writes no more, so that the error can say how it did: a loop may
+wait for them.
+"""
+
 _EOF: Final = VirConnectCloseReason.VIR_CONNECT_CLOSE_REASON_EOF
 
 
@@ -106,10 +111,8 @@ class CommandStream:
             count = self._stream.receive(space)
         except ConnectionClosed as error:
             raise self._ended() from error
-        if count == 0:
-            self._listen()
-            if self._words:
-                raise self._ended()
+        if count == 0 and self._describe():
+            raise self._ended()
         return count
 
     def receive_with_fds(self, space: memoryview) -> tuple[int | None, list[int]]:
@@ -154,8 +157,13 @@ class CommandStream:
                 self._words = (self._words + said)[-_WORDS_MAX:]
 
     def _ended(self) -> ConnectionClosed:
+        return ConnectionClosed(": ".join([self._program, "it has ended", *self._describe()]), _EOF)
+
+    def _describe(self) -> list[str]:
+        """How it has ended, and its last words, as far as they are worth a word."""
+        with suppress(subprocess.TimeoutExpired):
+            self._child.wait(_ENDING)
         self._listen()
-        words = self._words.decode(errors="backslashreplace").strip()
-        return ConnectionClosed(
-            f"{self._program}: it has ended" + (f": {words}" if words else ""), _EOF
-        )
+        code = self._child.returncode or 0
+        how = f"exit code {code}" if code > 0 else f"killed by signal {-code}" if code else ""
+        return [*filter(None, (how, self._words.decode(errors="backslashreplace").strip()))]
