@@ -188,6 +188,7 @@ class Authority(Leaf):
         extensions: Iterable[Extension] = (),
         key: Key | None = None,
         serial: int | None = None,
+        digest: hashes.SHA224 | hashes.SHA256 | None = None,
     ) -> Leaf:
         """A certificate for one end of a connection.
 
@@ -201,12 +202,14 @@ class Authority(Leaf):
             extensions: further ones.
             key: None for a new one.
             serial: None for a random one.
+            digest: what is signed; None for SHA-256.
         """
         key = key or ec.generate_private_key(ec.SECP256R1())
         if role and not purpose:
             purpose = _purpose(role.value)
         given = [one for one in (basic, usage, purpose, _alternatives(san), *extensions) if one]
-        return Leaf(_sign(_subject(name), key, self, days, given, serial), key, self)
+        signed = _sign(_subject(name), key, self, days, given, serial, digest)
+        return Leaf(signed, key, self)
 
     def crl(self, *revoked: Leaf, days: Days = NOW_VALID) -> bytes:
         """A list of what is revoked, PEM.
@@ -269,6 +272,7 @@ def _sign(
     days: Days,
     extensions: Iterable[Extension],
     serial: int | None,
+    digest: hashes.SHA224 | hashes.SHA256 | None = None,
 ) -> x509.Certificate:
     begin, end = _moments(days)
     signed_by = issuer.certificate.subject if issuer else subject
@@ -283,7 +287,7 @@ def _sign(
         builder = builder.add_extension(value, critical=False)
     for one in extensions:
         builder = builder.add_extension(one.value, one.critical)
-    return builder.sign(signer, hashes.SHA256())
+    return builder.sign(signer, digest or hashes.SHA256())
 
 
 def _subject(name: str | x509.Name) -> x509.Name:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -20,7 +22,8 @@ from tls.context_cases import CASES, CLIENT, GONE, SERVER, Case, files
 
 from rpcgen.runtime.errors import TlsError
 from rpcgen.runtime.tls import pem
-from rpcgen.runtime.tls.certificates import Role, check_own, check_peer
+from rpcgen.runtime.tls.certificates import Role, check_own, check_peer, key_sizes
+from rpcgen.runtime.tls.context import ServerTls
 from rpcgen.runtime.tls.credentials import Credentials, find
 
 if TYPE_CHECKING:
@@ -54,7 +57,7 @@ def _start(case: Case, made: Credentials) -> str:
 
 
 def test_libvirts_case_of_no_files_by_their_layout(tmp_path: Path) -> None:
-    with pytest.raises(TlsError, match=r"cacert\.pem: there is no certificate"):
+    with pytest.raises(TlsError, match=r"cacert\.pem: no such file"):
         find(CLIENT, str(tmp_path))
 
 
@@ -100,8 +103,9 @@ def test_the_clock_is_the_callers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("role", "given", "why"),
     [
-        (SERVER, purpose("any", critical=True), None),
-        (CLIENT, purpose("any", critical=True), None),
+        (SERVER, purpose("any", critical=True), "not that of a server"),
+        (CLIENT, purpose("any", critical=True), "not that of a client"),
+        (SERVER, purpose("any", "server", critical=True), None),
         (SERVER, purpose("1.2.3.4", critical=True), "not that of a server"),
         (SERVER, purpose("1.2.3.4", "server", critical=True), None),
         (CLIENT, purpose("mail", critical=True), "not that of a client"),
@@ -117,12 +121,23 @@ def test_purposes(role: Role, given: Extension, why: str | None, tmp_path: Path)
         check_own(credentials, role)
 
 
-@pytest.mark.parametrize("one", [purpose("1.2.3.4"), purpose("client")])
-def test_a_wrong_purpose_that_is_not_critical_is_a_warning(one: Extension, tmp_path: Path) -> None:
+@pytest.mark.parametrize("one", ["1.2.3.4", "any", "client"])
+def test_a_server_without_its_purpose_is_none(one: str, tmp_path: Path) -> None:
+    """Critical or not: clients that use OpenSSL refuse it."""
     authority = Authority()
-    credentials = write_pki(tmp_path, authority, authority.issue("end", purpose=one), SERVER)
-    (warning,) = check_own(credentials, SERVER)
-    assert "not that of a server" in warning
+    leaf = authority.issue("end", purpose=purpose(one))
+    credentials = write_pki(tmp_path, authority, leaf, SERVER)
+    with pytest.raises(TlsError, match=r"'CN=end': its purpose .* not that of a server$"):
+        check_own(credentials, SERVER)
+
+
+@pytest.mark.parametrize("one", ["1.2.3.4", "any", "server"])
+def test_a_client_without_its_purpose_is_warned(one: str, tmp_path: Path) -> None:
+    """libvirt's servers take it."""
+    authority = Authority()
+    leaf = authority.issue("end", purpose=purpose(one))
+    (warning,) = check_own(write_pki(tmp_path, authority, leaf, CLIENT), CLIENT)
+    assert "not that of a client, and servers may refuse it" in warning
 
 
 def test_a_leaf_must_not_be_a_ca(tmp_path: Path) -> None:
@@ -165,6 +180,60 @@ def test_an_intermediate_is_checked_as_a_ca(tmp_path: Path) -> None:
             check_own(credentials, SERVER)
 
 
+def test_a_ca_without_a_list_where_another_has_one(tmp_path: Path) -> None:
+    root = Authority("root")
+    middle = root.intermediate("middle")
+    trusted = [root, middle]
+    credentials = write_pki(tmp_path, trusted, middle.issue("end"), SERVER, crl=middle.crl())
+    (warning,) = check_own(credentials, SERVER)
+    assert warning == (
+        f"{tmp_path}/cacrl.pem: no list from certificate 'CN=root' of {tmp_path}/cacert.pem:"
+        " peers that it has signed for itself are refused"
+    )
+    write_pki(tmp_path, trusted, middle.issue("end"), SERVER, crl=middle.crl() + root.crl())
+    assert check_own(credentials, SERVER) == []
+
+
+@pytest.mark.parametrize("sanity", [True, False])
+def test_a_list_of_another_ca(sanity: bool, tmp_path: Path) -> None:
+    root = Authority("root")
+    crl = Authority("other").crl()
+    credentials = write_pki(tmp_path, root, root.issue("end"), SERVER, crl=crl)
+    with pytest.raises(TlsError) as caught:
+        ServerTls(credentials, sanity=sanity)
+    assert str(caught.value) == (
+        f"{tmp_path}/cacrl.pem: no list is from a CA of {tmp_path}/cacert.pem"
+        " (certificate 'CN=root')"
+    )
+
+
+@pytest.mark.parametrize("sanity", [True, False])
+def test_a_key_that_is_too_small(sanity: bool, tmp_path: Path) -> None:
+    authority = Authority()
+    small, ordinary = (rsa.generate_private_key(65537, bits) for bits in (1024, 2048))
+    for key, priority, why in (
+        (small, "NORMAL", "RSA: 1024 bits); the priority asks for 2048 bits of RSA or 224"),
+        (ordinary, "SECURE192", "RSA: 2048 bits); the priority asks for 3072 bits of RSA or 256"),
+    ):
+        credentials = write_pki(tmp_path, authority, authority.issue("end", key=key), SERVER)
+        with pytest.raises(TlsError, match=re.escape(why)) as caught:
+            ServerTls(credentials, sanity=sanity, priority=priority)
+        assert str(caught.value).startswith(f"{tmp_path}/servercert.pem: a key is too small")
+
+
+def test_a_hash_that_is_too_weak(tmp_path: Path) -> None:
+    authority = Authority()
+    leaf = authority.issue("end", digest=hashes.SHA224())
+    with pytest.raises(TlsError, match=r"servercert\.pem: signed with a hash that is too weak"):
+        ServerTls(write_pki(tmp_path, authority, leaf, SERVER), priority="SECURE192")
+
+
+def test_a_server_without_a_certificate(tmp_path: Path) -> None:
+    credentials = write_pki(tmp_path, Authority(), None, SERVER)
+    with pytest.raises(TlsError, match="a server's certificate and its key"):
+        ServerTls(credentials)
+
+
 def test_the_length_of_a_path(tmp_path: Path) -> None:
     root = Authority("root", basic=basic(ca=True, path_length=0))
     assert check_own(write_pki(tmp_path, root, root.issue("end"), SERVER), SERVER) == []
@@ -196,23 +265,98 @@ def test_keys_of_rsa(tmp_path: Path) -> None:
     assert check_own(write_pki(tmp_path, authority, leaf, SERVER), SERVER) == []
 
 
-def test_another_key(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sanity", [True, False])
+def test_another_key(sanity: bool, tmp_path: Path) -> None:
     authority = Authority()
     credentials = write_pki(tmp_path, authority, authority.issue("end"), SERVER)
-    (tmp_path / "serverkey.pem").write_bytes(authority.key_pem)
-    with pytest.raises(TlsError, match=r"serverkey\.pem: not the key of .*servercert\.pem"):
-        check_own(credentials, SERVER)
+    other = authority.issue("end", key=rsa.generate_private_key(65537, 2048))
+    for key in (authority.key_pem, other.key_pem):
+        (tmp_path / "serverkey.pem").write_bytes(key)
+        with pytest.raises(TlsError, match=r"serverkey\.pem: not the key of .*servercert\.pem"):
+            ServerTls(credentials, sanity=sanity)
 
 
-def test_an_encrypted_key(tmp_path: Path) -> None:
+@pytest.mark.parametrize("style", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
+@pytest.mark.parametrize("sanity", [True, False])
+def test_an_encrypted_key(style: PrivateFormat, sanity: bool, tmp_path: Path) -> None:
     authority = Authority()
     leaf = authority.issue("end")
     credentials = write_pki(tmp_path, authority, leaf, SERVER)
-    secret = BestAvailableEncryption(b"secret")
-    data = leaf.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, secret)
+    data = leaf.key.private_bytes(Encoding.PEM, style, BestAvailableEncryption(b"secret"))
     (tmp_path / "serverkey.pem").write_bytes(data)
-    with pytest.raises(TlsError, match=r"serverkey\.pem: expected a private key.*encrypted"):
-        check_own(credentials, SERVER)
+    with pytest.raises(TlsError) as caught:
+        ServerTls(credentials, sanity=sanity)
+    assert str(caught.value) == (
+        f"{tmp_path}/serverkey.pem: expected a private key in PEM:"
+        " it is encrypted, and nobody is asked for the password"
+    )
+
+
+OF_THE_KIND = {
+    "cacert.pem": "expected certificates in PEM: ",
+    "servercert.pem": "expected certificates in PEM: ",
+    "serverkey.pem": "expected a private key in PEM: ",
+    "cacrl.pem": "expected lists of revoked certificates (X509 CRL) in PEM: ",
+}
+
+REQUEST = b"-----BEGIN CERTIFICATE REQUEST-----\nMAA=\n-----END CERTIFICATE REQUEST-----\n"
+
+
+@pytest.mark.parametrize("sanity", [True, False])
+@pytest.mark.parametrize("name", OF_THE_KIND)
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b" \n", "the file is empty"),
+        (b"0123 is no PEM\n", "there is no line of BEGIN in it"),
+        (Authority().der, "it is DER, not PEM"),
+        (REQUEST, "it has a request for a certificate (CSR), which a CA has yet to sign"),
+        (b"-----BEGIN DH PARAMETERS-----\n", "it has something else (DH PARAMETERS)"),
+    ],
+)
+def test_what_there_is_instead(
+    name: str, data: bytes, why: str, sanity: bool, tmp_path: Path
+) -> None:
+    authority = Authority()
+    credentials = write_pki(
+        tmp_path, authority, authority.issue("end"), SERVER, crl=authority.crl()
+    )
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(TlsError) as caught:
+        ServerTls(credentials, sanity=sanity)
+    assert str(caught.value) == f"{tmp_path / name}: {OF_THE_KIND[name]}{why}"
+
+
+@pytest.mark.parametrize("sanity", [True, False])
+def test_files_that_are_swapped_cut_off_or_damaged(sanity: bool, tmp_path: Path) -> None:
+    authority = Authority()
+    leaf = authority.issue("end")
+    credentials = write_pki(tmp_path, authority, leaf, SERVER)
+    for name, data, why in (
+        ("servercert.pem", leaf.key_pem, "it has a private key (are the files swapped?)"),
+        (
+            "servercert.pem",
+            b"-----BEGIN EC PARAMETERS-----\n" + leaf.key_pem,
+            "it has a private key (are the files swapped?)",
+        ),
+        ("serverkey.pem", leaf.pem, "it has a certificate (are the files swapped?)"),
+        ("servercert.pem", leaf.pem[:-20], "it is cut off: there is no END CERTIFICATE"),
+        ("serverkey.pem", leaf.key_pem[:-40], "it is cut off: there is no END PRIVATE KEY"),
+        ("serverkey.pem", _with_gap(leaf.key_pem), "damaged"),
+        ("servercert.pem", _with_gap(leaf.pem), "damaged"),
+        ("cacert.pem", _with_gap(authority.pem), "damaged"),
+    ):
+        write_pki(tmp_path, authority, leaf, SERVER)
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(TlsError, match=re.escape(why)) as caught:
+            ServerTls(credentials, sanity=sanity)
+        assert str(caught.value).startswith(f"{tmp_path / name}: {OF_THE_KIND[name]}")
+
+
+def _with_gap(data: bytes) -> bytes:
+    """PEM without its second line."""
+    lines = data.splitlines(keepends=True)
+    return b"".join(lines[:1] + lines[2:])
 
 
 @pytest.mark.parametrize("name", ["cacert.pem", "servercert.pem", "serverkey.pem"])
@@ -271,3 +415,4 @@ def test_without_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         check_own(credentials, SERVER)
     with pytest.raises(TlsError, match=r"pip install rpcgen\[tls\]"):
         check_peer([leaf.der], SERVER)
+    assert key_sizes(tmp_path / "servercert.pem") == "of unknown size"

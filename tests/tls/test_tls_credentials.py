@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import pwd
 import re
@@ -68,7 +70,9 @@ def test_a_directory_of_choice_has_all(system: Path, tmp_path: Path, role: Role)
     chosen = made(tmp_path / "chosen", *names)
     assert same(find(role, str(chosen)), *(chosen / name for name in names))
     (chosen / "cacert.pem").unlink()
-    with pytest.raises(TlsError, match=r"chosen/cacert\.pem: there is no certificate of a CA"):
+    with pytest.raises(
+        TlsError, match=r"^\S+chosen/cacert\.pem: no such file, so that there is no CA"
+    ):
         find(role, str(chosen))
     assert system.exists()  # but nothing is taken from there
 
@@ -77,14 +81,57 @@ def test_a_directory_of_choice_has_all(system: Path, tmp_path: Path, role: Role)
 def test_a_server_needs_its_own(tmp_path: Path, missing: str) -> None:
     made(tmp_path, "cacert.pem", "servercert.pem", "serverkey.pem")
     (tmp_path / missing).unlink()
-    with pytest.raises(TlsError, match=f"{missing}: a server needs"):
+    with pytest.raises(TlsError, match=f"a server needs .* missing: {tmp_path}/{missing}$"):
         find(SERVER, str(tmp_path))
 
 
 @pytest.mark.parametrize("names", [[], ["clientcert.pem"], ["clientkey.pem"]])
-def test_a_client_may_do_without(tmp_path: Path, names: list[str]) -> None:
+def test_a_client_may_do_without(
+    tmp_path: Path, names: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
     made(tmp_path, "cacert.pem", *names)
-    assert same(find(CLIENT, str(tmp_path)), tmp_path / "cacert.pem", None, None, None)
+    with caplog.at_level(logging.WARNING):
+        assert same(find(CLIENT, str(tmp_path)), tmp_path / "cacert.pem", None, None, None)
+    other = {"clientcert.pem": "clientkey.pem", "clientkey.pem": "clientcert.pem"}
+    said = [one.getMessage().partition(":")[0] for one in caplog.records]
+    assert said == [str(tmp_path / other[name]) for name in names]
+
+
+def test_a_link_to_nowhere_is_there(tmp_path: Path) -> None:
+    """Or else a list of what is revoked would go unread, and nobody would know."""
+    made(tmp_path, "cacert.pem")
+    (tmp_path / "cacrl.pem").symlink_to(tmp_path / "nowhere")
+    assert find(CLIENT, str(tmp_path)).crl == tmp_path / "cacrl.pem"
+
+
+def test_where_nobody_may_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """root may look anywhere, so the system's refusal is played."""
+    made(tmp_path, "cacert.pem", "clientcert.pem", "servercert.pem")
+    lstat = os.lstat
+
+    def refused(path: Path) -> os.stat_result:
+        if path.name in hidden:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return lstat(path)
+
+    monkeypatch.setattr(os, "lstat", refused)
+    hidden = {"clientkey.pem", "serverkey.pem"}
+    with pytest.raises(TlsError, match=r"/serverkey\.pem: Permission denied$"):
+        find(SERVER, str(tmp_path))
+    with caplog.at_level(logging.WARNING):
+        assert find(CLIENT, str(tmp_path)).certificate is None
+    assert "clientkey.pem: Permission denied" in caplog.text
+    for name in ("cacert.pem", "cacrl.pem"):
+        hidden = {name}
+        with pytest.raises(TlsError, match=rf"/{name}: Permission denied$"):
+            find(CLIENT, str(tmp_path))
+
+
+def test_a_directory_that_is_no_path() -> None:
+    with pytest.raises(TlsError, match="null"):
+        find(CLIENT, "nul\0")
 
 
 def test_a_user_takes_each_item_from_where_it_is(system: Path, tmp_path: Path) -> None:
@@ -103,11 +150,15 @@ def test_a_user_takes_each_item_from_where_it_is(system: Path, tmp_path: Path) -
 
 def test_a_user_is_told_of_both_places(system: Path, tmp_path: Path) -> None:
     (system / "CA/cacert.pem").unlink()
-    with pytest.raises(TlsError, match=r"\.pki/libvirt/cacert\.pem nor .*/pki/CA/cacert\.pem: "):
+    with pytest.raises(
+        TlsError, match=r"^neither .*\.pki/libvirt/cacert\.pem nor .*/pki/CA/cacert\.pem: "
+    ):
         user(tmp_path)
     made(system / "CA", "cacert.pem")
     (system / "libvirt/private/serverkey.pem").unlink()
-    with pytest.raises(TlsError, match=r"\.pki/libvirt/serverkey\.pem nor .*/private/serverkey"):
+    with pytest.raises(
+        TlsError, match=r"/servercert\.pem and .*/serverkey\.pem; or else .*/private/serverkey"
+    ):
         user(tmp_path, SERVER)
 
 
@@ -115,7 +166,9 @@ def test_a_home_that_is_not_in_the_environment(system: Path) -> None:
     assert find(CLIENT, environ={}, uid=2**31 - 7).ca == system / "CA/cacert.pem"  # nobody's
     one = next(one for one in pwd.getpwall() if one.pw_uid and one.pw_dir)
     (system / "CA/cacert.pem").unlink()
-    with pytest.raises(TlsError, match=f"^{re.escape(one.pw_dir)}/.pki/libvirt/cacert.pem nor "):
+    with pytest.raises(
+        TlsError, match=f"^neither {re.escape(one.pw_dir)}/.pki/libvirt/cacert.pem nor "
+    ):
         find(CLIENT, environ={}, uid=one.pw_uid)
 
 

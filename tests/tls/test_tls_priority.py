@@ -33,8 +33,8 @@ FORWARD_AEAD += ["009f", "ccaa", "c09f", "009e", "c09e"]
         ("@LIBVIRT,SYSTEM:-RSA:-SHA1", OLD, NEW, NORMAL_NEW + FORWARD_AEAD),
         ("NORMAL:-AEAD:-KX-ALL:+ECDHE-RSA", OLD, OLD, ["c014", "c013"]),
         ("NORMAL:-CIPHER-ALL:+AES-128-CBC:-RSA", OLD, OLD, ["c009", "c013", "0033"]),
-        ("SECURE192:-DHE-RSA", OLD, NEW, ["1302", "1303", "c02c", "cca9", "c0ad", "c030", "cca8"]),
-        ("SECURE256:-VERS-TLS1.2", NEW, NEW, ["1302", "1303"]),
+        ("SECURE192:-DHE-RSA", OLD, NEW, [*NORMAL_NEW, "c02c", "cca9", "c0ad", "c030", "cca8"]),
+        ("SECURE256:-VERS-TLS1.2", NEW, NEW, NORMAL_NEW),
         (
             "NONE:+VERS-TLS1.2:+AES-128-GCM:+ECDHE-RSA:+AEAD:+SIGN-ALL:+GROUP-ALL:+CTYPE-X509:+COMP-NULL",
             OLD,

@@ -146,7 +146,7 @@ def test_who_shows_nothing_is_refused(tmp_path: Path, authority: Authority) -> N
     server, client = pki(tmp_path, client=None, authority=authority)
     with shaken(ServerTls(pkipath=str(server)), ClientTls(pkipath=str(client))) as outcome:
         assert isinstance(outcome.server, TlsError)
-        assert "did not return a certificate" in str(outcome.server)
+        assert "the client shows no certificate" in str(outcome.server)
         assert isinstance(outcome.client, TlsError)
     anybody = ServerTls(pkipath=str(server), verify=False)
     with connected(anybody, ClientTls(pkipath=str(client))) as (us, _):
@@ -182,7 +182,7 @@ def test_a_certificate_for_the_other_side_is_refused(
     with shaken(server, client) as outcome:
         refused = getattr(outcome, victim)
         assert isinstance(refused, TlsError)
-        assert "purpose" in str(refused)
+        assert f"certificate is not for a {role.value}" in str(refused)
 
 
 @pytest.mark.parametrize("is_expired", [True, False])
@@ -247,11 +247,11 @@ def test_warnings_are_logged(
 ) -> None:
     from tls.authority import purpose
 
-    leaf = authority.issue("localhost", Role.SERVER, purpose=purpose("client"))
-    write_pki(tmp_path, authority, leaf, Role.SERVER)
+    leaf = authority.issue("c", Role.CLIENT, purpose=purpose("server"))
+    write_pki(tmp_path, authority, leaf, Role.CLIENT)
     with caplog.at_level(logging.WARNING):
-        ServerTls(pkipath=str(tmp_path))
-    assert "servercert.pem" in caplog.text
+        ClientTls(pkipath=str(tmp_path))
+    assert "clientcert.pem" in caplog.text
 
 
 @pytest.mark.parametrize("names", ["C=UK,*", b"*", [7], [None], 7])

@@ -44,7 +44,9 @@ def check_own(credentials: Credentials, role: Role, *, now: datetime | None = No
     ``role``. It must lead to any certificate of the CA file, and the key must be its key.
 
     What key usage or purpose do not allow is an error if the extension is critical, otherwise a
-    warning; but a certificate that may not sign others has signed none.
+    warning; but a certificate that may not sign others has signed none, and one whose purpose is
+    not a server's is none of a server, for clients refuse it. A CA without a list of what it has
+    revoked, where others have one, is a warning (see ``crl_covers_all``).
 
     Args:
         credentials: the files.
@@ -60,6 +62,11 @@ def check_own(credentials: Credentials, role: Role, *, now: datetime | None = No
     moment = now or datetime.now(UTC)
     trusted = pem.certificates(credentials.ca)
     warnings = _checked(credentials.ca, trusted, None, moment)
+    warnings += [
+        f"{credentials.crl}: no list from {_named(one)} of {credentials.ca}:"
+        " peers that it has signed for itself are refused"
+        for one in _without_list(credentials, moment)
+    ]
     if credentials.certificate is None or credentials.key is None:
         return warnings
     own = pem.certificates(credentials.certificate)
@@ -78,7 +85,8 @@ def check_peer(chain: Sequence[bytes], role: Role, *, now: datetime | None = Non
     """Check what a peer has shown, beyond what the handshake has verified.
 
     All certificates must be valid today. The first must be no CA's, and allowed to sign, to
-    encipher and to be used for ``role``, as far as its extensions are critical.
+    encipher and to be used for ``role``, as far as its extensions are critical; a server's purpose
+    counts in any case.
 
     Args:
         chain: DER, the peer's own certificate first.
@@ -105,7 +113,9 @@ def crl_covers_all(credentials: Credentials, *, now: datetime | None = None) -> 
     """Whether there is a list of revoked certificates from every CA; False if there is no file.
 
     If there is not, only the certificates at the ends of connections can be looked up: OpenSSL
-    refuses an authority whose own issuer gives no list.
+    refuses an authority whose own issuer gives no list. It also refuses an end whose issuer gives
+    none. So a CA of the file without a list is fine if it signs only CAs; otherwise the peers that
+    it has signed for are refused, of which ``check_own`` warns.
 
     Args:
         credentials: the files, of which those of CAs and of lists are read.
@@ -113,18 +123,39 @@ def crl_covers_all(credentials: Credentials, *, now: datetime | None = None) -> 
 
     Raises:
         TlsError: a file is bad, or a list has expired, is from the future, or is said to be from
-            a CA that has not signed it.
+            a CA that has not signed it; or no list is from a CA of the file, so that every peer
+            would be refused.
     """
-    moment = now or datetime.now(UTC)
+    return credentials.crl is not None and not _without_list(credentials, now or datetime.now(UTC))
+
+
+def _without_list(credentials: Credentials, now: datetime) -> list[x509.Certificate]:
+    """The CAs that give no list."""
     if credentials.crl is None:
-        return False
+        return []
     authorities = pem.certificates(credentials.ca)
     lists = pem.revocation_lists(credentials.crl)
     with pem.refusing(f"{credentials.crl}: a list of revoked certificates"):
         for one in lists:
-            _check_list(credentials.crl, one, authorities, moment)
+            _check_list(credentials.crl, one, authorities, now)
         known = {one.issuer for one in lists}
-        return all(one.subject in known for one in authorities)
+        found = [one for one in authorities if one.subject not in known]
+    if len(found) == len(authorities):
+        raise TlsError(
+            f"{credentials.crl}: no list is from a CA of {credentials.ca} ({_named(found[0])})"
+        )
+    return found
+
+
+def key_sizes(path: Path) -> str:
+    """The keys of a file's certificates, in words; nothing is known without ``cryptography``."""
+    try:
+        keys = [one.public_key() for one in pem.certificates(path)]
+    except TlsError:
+        return "of unknown size"
+    kinds = (type(one).__name__.removesuffix("PublicKey").strip("_") for one in keys)
+    sizes = (getattr(one, "key_size", "?") for one in keys)
+    return ", ".join(f"{kind}: {size} bits" for kind, size in zip(kinds, sizes, strict=True))
 
 
 def _check_list(
@@ -204,14 +235,21 @@ def _unusable(one: x509.Certificate, role: Role | None) -> Iterator[tuple[bool, 
 
 
 def _not_for(one: x509.Certificate, role: Role) -> Iterator[tuple[bool, str]]:
-    """The purpose. An unknown one allows nothing; libvirt takes it for any, and any for unknown."""
+    """The purpose, which has to be there itself: OpenSSL does not take anyExtendedKeyUsage for it.
+
+    libvirt does not, either, but lets an unknown one pass, which allows nothing here.
+    """
     from cryptography import x509
     from cryptography.x509.oid import ExtendedKeyUsageOID as Purpose
 
     purpose = _extension(one, x509.ExtendedKeyUsage)
     wanted = Purpose.SERVER_AUTH if role is Role.SERVER else Purpose.CLIENT_AUTH
-    if purpose and not {wanted, Purpose.ANY_EXTENDED_KEY_USAGE} & set(purpose.value):
-        yield purpose.critical, f"its purpose (extendedKeyUsage) is not that of a {role.value}"
+    if purpose and wanted not in purpose.value:
+        reason = f"its purpose (extendedKeyUsage) is not that of a {role.value}"
+        if role is Role.CLIENT and not purpose.critical:
+            reason += ", and servers may refuse it, as ours does"
+        # libvirt only warns of a server's, but whoever uses OpenSSL refuses it.
+        yield purpose.critical or role is Role.SERVER, reason
 
 
 def _broken(

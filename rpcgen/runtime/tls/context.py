@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from rpcgen.runtime.errors import TlsError
 from rpcgen.runtime.globs import is_allowed, patterns_of
 from rpcgen.runtime.tls import pem
-from rpcgen.runtime.tls.certificates import Role, check_own, check_peer, crl_covers_all
+from rpcgen.runtime.tls.certificates import Role, check_own, check_peer, crl_covers_all, key_sizes
 from rpcgen.runtime.tls.credentials import Credentials, find
 from rpcgen.runtime.tls.handshake import Handshake
 from rpcgen.runtime.tls.names import distinguished_name
@@ -23,6 +23,7 @@ from rpcgen.runtime.tls.stream import why
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from rpcgen.runtime.interfaces import ByteStream
 
@@ -33,6 +34,7 @@ class _Tls:
     """What both sides have in common."""
 
     __slots__ = (
+        "_bits",
         "_context",
         "_given",
         "_pkipath",
@@ -64,7 +66,7 @@ class _Tls:
         self._sanity = sanity
         self.credentials = credentials
         self._context: ssl.SSLContext | None = None
-        parse(priority)  # whatever else is read later
+        self._bits = parse(priority).bits  # whatever else is read later
         if not lazy:
             self.load()
 
@@ -139,7 +141,11 @@ class ClientTls(_Tls):
     def handshake(self, below: ByteStream, host: str) -> Handshake:
         """Begin with a server, whose certificate has to name this host."""
         return Handshake(
-            below, self._loaded, host=host, look=lambda one: self._look(one, Role.SERVER)
+            below,
+            self._loaded,
+            host=host,
+            look=lambda one: self._look(one, Role.SERVER),
+            bits=self._bits,
         )
 
 
@@ -180,6 +186,8 @@ class ServerTls(_Tls):
         lazy: bool = False,
     ) -> None:
         self.allowed_dn = patterns_of(allowed_dn, "allowed_dn")
+        if credentials is not None and credentials.certificate is None:
+            raise TlsError("expected a server's certificate and its key, got credentials without")
         super().__init__(
             Role.SERVER,
             credentials,
@@ -192,7 +200,7 @@ class ServerTls(_Tls):
 
     def handshake(self, below: ByteStream) -> Handshake:
         """Begin with a client."""
-        return Handshake(below, self._loaded, host=None, look=self._look_at_client)
+        return Handshake(below, self._loaded, host=None, look=self._look_at_client, bits=self._bits)
 
     def renewed(
         self,
@@ -219,6 +227,7 @@ class ServerTls(_Tls):
 
     def become(self, other: ServerTls) -> None:
         """Do as another does, from the next handshake on; connections that are there stay."""
+        self._bits = other._bits
         self._context = other._context
         self._given = other._given
         self._pkipath = other._pkipath
@@ -253,6 +262,8 @@ def _context(
     with _said_of("priority"):
         if priority.ciphers:
             context.set_ciphers(priority.ciphers)
+    if priority.curve:
+        context.set_ecdh_curve(priority.curve)
     context.check_hostname = is_client and verify
     context.verify_mode = ssl.CERT_REQUIRED if verify else ssl.CERT_NONE
     # Any certificate of the CA file is an anchor, as with GnuTLS; OpenSSL wants it to sign itself.
@@ -262,29 +273,54 @@ def _context(
     if not is_client:
         context.num_tickets = 0
     _check_files(credentials)
-    with _said_of(credentials.ca):
+    with _said_of(pem.damaged(credentials.ca, pem.CERTIFICATES)):
         context.load_verify_locations(cafile=credentials.ca)
     if credentials.crl is not None:
-        with _said_of(credentials.crl):
+        with _said_of(pem.damaged(credentials.crl, pem.LISTS)):
             context.load_verify_locations(cafile=credentials.crl)
         context.verify_flags |= (
             ssl.VERIFY_CRL_CHECK_CHAIN if crl_covers_all(credentials) else ssl.VERIFY_CRL_CHECK_LEAF
         )
-    if credentials.certificate is not None:
-        with _said_of(credentials.certificate):
-            context.load_cert_chain(credentials.certificate, credentials.key, _no_password)
+    if credentials.certificate is not None and credentials.key is not None:
+        _load_own(context, credentials.certificate, credentials.key, priority)
     return context
 
 
 def _check_files(credentials: Credentials) -> None:
     """See that each is a file of a size that is one: OpenSSL would wait for a pipe, for ever."""
-    for path in (credentials.ca, credentials.certificate, credentials.key):
+    for path, kind in (
+        (credentials.ca, pem.CERTIFICATES),
+        (credentials.certificate, pem.CERTIFICATES),
+        (credentials.key, pem.KEY),
+        (credentials.crl, pem.LISTS),
+    ):
         if path is not None:
-            pem.read(path, pem.FILE_MAX)
+            pem.text(path, kind)
 
 
-def _no_password() -> str:
-    raise TlsError("the private key is encrypted, and nobody is there to be asked for a password")
+def _load_own(context: ssl.SSLContext, certificate: Path, key: Path, priority: Priority) -> None:
+    with _said_of(f"{certificate} or {key}"):
+        try:
+            # An empty password, or else OpenSSL would ask for one at the terminal.
+            context.load_cert_chain(certificate, key, lambda: "")
+        except ssl.SSLError as error:
+            raise TlsError(_blamed(error, certificate, key, priority)) from error
+
+
+def _blamed(error: ssl.SSLError, certificate: Path, key: Path, priority: Priority) -> str:
+    """Which of the two files is bad, for OpenSSL does not say."""
+    if error.reason in {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}:
+        return f"{key}: not the key of {certificate}"
+    if error.reason in {"EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL"}:
+        sizes = f"a key is too small ({key_sizes(certificate)})"
+        return f"{certificate}: {sizes}; the priority asks for {priority.keys}"
+    if error.reason == "CA_MD_TOO_WEAK":
+        return f"{certificate}: signed with a hash that is too weak for the priority"
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=certificate)
+    except ssl.SSLError:
+        return pem.damaged(certificate, pem.CERTIFICATES)
+    return pem.damaged(key, pem.KEY)
 
 
 @contextmanager
@@ -292,8 +328,6 @@ def _said_of(what: object) -> Iterator[None]:
     """What OpenSSL says of a file, with its name."""
     try:
         yield
-    except TlsError as error:
-        raise TlsError(f"{what}: {error}") from error
     except ssl.SSLError as error:
         raise TlsError(f"{what}: {why(error)}") from error
     except OSError as error:

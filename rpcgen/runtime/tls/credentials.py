@@ -5,6 +5,7 @@ Paths only: what is in the files is read by ``certificates`` and ``context``.
 
 from __future__ import annotations
 
+import logging
 import os
 import pwd
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from typing import Final, TypeAlias
 
     AnyPath: TypeAlias = str | os.PathLike[str]
+
+_logger = logging.getLogger(__name__)
 
 SYSTEM: Final = Path("/etc/pki")
 """The system's files (``LIBVIRT_PKI_DIR``)."""
@@ -84,8 +87,9 @@ def find(
         uid: whose home directory, if ``HOME`` is not set; None for the process's effective user.
 
     Raises:
-        TlsError: there is no certificate of a CA, or a server's own or its key is missing. A
-            client may do without.
+        TlsError: there is no file of CAs, or a server's own or its key is missing, or it cannot be
+            said whether one is there. A client may do without its own: that only one of the two is
+            there, or that nobody lets us look, is logged.
     """
     if pkipath is not None:
         return _chosen(role, [_flat(Path(pkipath), role)])
@@ -105,22 +109,53 @@ class _Layout(NamedTuple):
 
 def _chosen(role: Role, layouts: list[_Layout]) -> Credentials:
     """From the layouts what they have, of which the first goes first."""
-    ca = next((one.ca for one in layouts if os.path.exists(one.ca)), None)
-    crl = next((one.crl for one in layouts if os.path.exists(one.crl)), None)
-    pair = next((one for one in layouts if not _missing(one)), None)
+    ca = next((one.ca for one in layouts if _is_there(one.ca)), None)
+    crl = next((one.crl for one in layouts if _is_there(one.crl)), None)
     if ca is None:
         where = " nor ".join(str(one.ca) for one in layouts)
-        raise TlsError(f"{where}: there is no certificate of a CA")
-    if pair:
-        return Credentials(ca, pair.certificate, pair.key, crl)
-    if role is Role.SERVER:
-        where = " nor ".join(str(path) for one in layouts for path in _missing(one))
-        raise TlsError(f"{where}: a server needs a certificate and its key, and this is missing")
-    return Credentials(ca, None, None, crl)
+        neither = "neither " if len(layouts) > 1 else ""
+        raise TlsError(f"{neither}{where}: no such file, so that there is no CA to trust")
+    pair = next((one for one in layouts if _has_pair(one, role)), None)
+    if pair is None and role is Role.SERVER:
+        lists = [" and ".join(str(path) for path in _missing(one)) for one in layouts]
+        where = "; or else ".join(lists)
+        raise TlsError(f"a server needs a certificate and its key; missing: {where}")
+    if pair is None:
+        return Credentials(ca, None, None, crl)
+    return Credentials(ca, pair.certificate, pair.key, crl)
+
+
+def _has_pair(layout: _Layout, role: Role) -> bool:
+    """Whether both are there; a client that could not show what it has wants to know why."""
+    try:
+        missing = _missing(layout)
+    except TlsError as error:
+        if role is Role.SERVER:
+            raise
+        _logger.warning("%s: no certificate is shown from there", error)
+        return False
+    if role is Role.CLIENT and len(missing) == 1:
+        _logger.warning("%s: no such file, so that no certificate is shown from there", missing[0])
+    return not missing
 
 
 def _missing(layout: _Layout) -> list[Path]:
-    return [path for path in (layout.certificate, layout.key) if not os.path.exists(path)]
+    return [path for path in (layout.certificate, layout.key) if not _is_there(path)]
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is anything; also a link to nowhere, which its reader will complain about.
+
+    Raises:
+        TlsError: that cannot be said, for the lack of permission above all.
+    """
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:  # a path with a NUL is a ValueError
+        raise TlsError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    return True
 
 
 def _flat(directory: Path, role: Role) -> _Layout:

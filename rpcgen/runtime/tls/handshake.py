@@ -15,6 +15,7 @@ from enum import Enum
 
 from rpcgen.runtime.errors import ConnectionClosed, TlsError
 from rpcgen.runtime.interfaces import Identity
+from rpcgen.runtime.tls.alerts import explained
 from rpcgen.runtime.tls.stream import TlsStream, why
 from rpcgen.runtime.tls.wire import RECORD, Wire
 
@@ -49,12 +50,13 @@ class Handshake:
         context: what is accepted and shown.
         host: whom a client expects; None on the server's side.
         look: says whom the peer's certificate (DER, None without one) names.
+        bits: of the cipher's key, at least.
 
     Attributes:
         below: as given.
     """
 
-    __slots__ = ("_do", "_look", "_name", "_ssl", "_wire", "below")
+    __slots__ = ("_bits", "_do", "_look", "_name", "_ssl", "_wire", "below")
 
     def __init__(
         self,
@@ -63,6 +65,7 @@ class Handshake:
         *,
         host: str | None,
         look: Callable[[bytes | None], str | None],
+        bits: int = 0,
     ) -> None:
         self.below = below
         self._wire = Wire(below)
@@ -73,6 +76,7 @@ class Handshake:
             server_hostname=host,
         )
         self._look = look
+        self._bits = bits
         self._name: str | None = None
         # A function, no method: it would hold this object, and the memory of OpenSSL, in a cycle.
         self._do: Callable[[Handshake], bool] | None = Handshake._shake
@@ -107,7 +111,8 @@ class Handshake:
         except ssl.SSLError as error:
             with suppress(ConnectionClosed):
                 self._wire.flush()  # the alert
-            raise TlsError(f"TLS: {why(error)}") from error
+            said = explained(why(error), is_client=not self._ssl.server_side)
+            raise TlsError(f"TLS: {said}") from error
         return Want.NOTHING if self._wire.flush() else Want.WRITE
 
     def _receive(self) -> bool:
@@ -126,10 +131,17 @@ class Handshake:
             self._ssl.do_handshake()
         except ssl.SSLWantReadError:
             return False
+        self._check_cipher()
         self._name = self._look(self._ssl.getpeercert(binary_form=True))
         is_server = self._ssl.server_side
         self._do = Handshake._confirm if is_server else Handshake._await_confirmation
         return True
+
+    def _check_cipher(self) -> None:
+        """Python's ssl cannot choose those of TLS 1.3, only refuse what comes of it."""
+        name, _, bits = self._ssl.cipher() or ("none", "", 0)
+        if bits < self._bits:
+            raise TlsError(f"TLS: the cipher {name} has {bits} bits, expected {self._bits}")
 
     def _confirm(self) -> bool:
         self._ssl.write(CONFIRMATION)

@@ -30,11 +30,18 @@ class Priority(NamedTuple):
         maximum: the newest.
         ciphers: for ``SSLContext.set_ciphers``: security level and suites of TLS 1.2, the best
             first. Those of TLS 1.3 are OpenSSL's own.
+        bits: of the cipher's key, at least. OpenSSL offers weaker ones of TLS 1.3 all the same; a
+            connection that comes to be with one is refused.
+        curve: the only one for the key exchange, or None for OpenSSL's choice.
+        keys: how large keys of certificates must be, in words.
     """
 
     minimum: TLSVersion
     maximum: TLSVersion
     ciphers: str
+    bits: int
+    curve: str | None
+    keys: str
 
 
 VERSIONS: Final = {"TLS1.2": TLSVersion.TLSv1_2, "TLS1.3": TLSVersion.TLSv1_3}
@@ -65,15 +72,39 @@ NEW_CIPHERS: Final = ("AES-256-GCM", "CHACHA20-POLY1305", "AES-128-GCM")
 """Those of TLS 1.3, which OpenSSL always offers, as far as its security level lets it."""
 
 MACS: Final = ("SHA1", "AEAD")
-FORWARD: Final = ("ECDHE-ECDSA", "ECDHE-RSA", "DHE-RSA")
+ELLIPTIC: Final = ("ECDHE-ECDSA", "ECDHE-RSA")
+FORWARD: Final = (*ELLIPTIC, "DHE-RSA")
 EXCHANGES: Final = ("ECDHE-ECDSA", "ECDHE-RSA", "RSA", "DHE-RSA")
 FAST_EXCHANGES: Final = ("RSA", *FORWARD)
 
 ANY: Final = "any"
 STRONG: Final = "192 bits"
-"""Signatures and groups: all that OpenSSL has at its security level 2 (112 bits), or at 4."""
+"""How strong ciphers and key exchange are: whatever OpenSSL has, or as strong as this at least."""
 
-SECURITY: Final = {ANY: 2, STRONG: 4}
+
+class Security(NamedTuple):
+    """What OpenSSL is told, to have a strength.
+
+    Attributes:
+        level: its security level (``SSL_CTX_set_security_level``).
+        bits, curve, keys: as in ``Priority``.
+    """
+
+    level: int
+    bits: int
+    curve: str | None
+    keys: str
+
+
+SECURITY: Final = {
+    ANY: Security(2, 128, None, "2048 bits of RSA or 224 of an elliptic curve"),
+    STRONG: Security(3, 256, "secp384r1", "3072 bits of RSA or 256 of an elliptic curve"),
+}
+"""At 192 bits GnuTLS asks for certificates of 128 only, which is OpenSSL's level 3: level 4 would
+refuse those that ``certtool`` makes. What level 3 lets pass of ciphers and groups, ``bits`` and
+``curve`` do not. The hash of a signature may be SHA-256, which is as strong as such keys are. In
+TLS 1.2 an elliptic key of a certificate has to be of that curve, too.
+"""
 
 LEVELS: Final = {
     "NORMAL": (CIPHERS, MACS, EXCHANGES, ANY),
@@ -85,7 +116,8 @@ LEVELS: Final = {
 }
 """What a level gives: ciphers, MACs, key exchanges, and how strong everything else has to be.
 
-As in GnuTLS, whose SECURE256 is SECURE192. At that strength OpenSSL has no plain RSA.
+As in GnuTLS, whose SECURE256 is SECURE192. At that strength OpenSSL has no plain RSA, and cannot be
+kept from groups of DHE that are too small, so that there is none.
 """
 
 NAMES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
@@ -247,9 +279,9 @@ def _result(choices: Choices) -> Priority:
         raise ValueError("no version of TLS is left that has a cipher")
     # OpenSSL wants a suite of TLS 1.2 even if it will not speak that.
     names = suites or ["ECDHE-ECDSA-AES256-GCM-SHA384"]
-    return Priority(
-        versions[0], versions[-1], ":".join((f"@SECLEVEL={SECURITY[strength]}", *names))
-    )
+    level, bits, curve, keys = SECURITY[strength]
+    ciphers = ":".join((f"@SECLEVEL={level}", *names))
+    return Priority(versions[0], versions[-1], ciphers, bits, curve, keys)
 
 
 def _strength(choices: Choices) -> str:
@@ -270,7 +302,7 @@ def _strength(choices: Choices) -> str:
 
 def _suites(choices: Choices, strength: str) -> list[str]:
     """In GnuTLS's order: key exchange, then cipher, then MAC."""
-    exchanges = [one for one in choices["exchange"] if strength == ANY or one != "RSA"]
+    exchanges = [one for one in choices["exchange"] if strength == ANY or one in ELLIPTIC]
     pairs = [(cipher, mac) for cipher in choices["cipher"] for mac in choices["mac"]]
     known = [SUITE_CIPHER[pair] for pair in pairs if pair in SUITE_CIPHER]
     names = [SUITE_PREFIX[exchange] + one for exchange in exchanges for one in known]
