@@ -10,6 +10,7 @@ import ssl
 from contextlib import suppress
 
 from rpcgen.runtime.errors import ConnectionClosed
+from rpcgen.runtime.tls.alerts import explained
 from rpcgen.runtime.tls.wire import RECORD
 
 TYPE_CHECKING = False
@@ -102,7 +103,7 @@ class TlsStream:
         try:
             self._ssl.write(plain)
         except ssl.SSLError as error:
-            raise _broken(error) from error
+            raise self._broken(error) from error
         if self._wire.flush():
             return len(plain)
         self._held = len(plain)
@@ -148,8 +149,12 @@ class TlsStream:
         except ssl.SSLError as error:
             with suppress(ConnectionClosed):
                 self._wire.flush()
-            raise _broken(error) from error
+            raise self._broken(error) from error
         return int(count)
+
+    def _broken(self, error: ssl.SSLError) -> ConnectionClosed:
+        said = explained(why(error), is_client=not self._ssl.server_side)
+        return ConnectionClosed(f"TLS: {said}", _ERROR)
 
 
 def _first(buffers: Sequence[Buffer]) -> Buffer:
@@ -165,10 +170,6 @@ def _first(buffers: Sequence[Buffer]) -> Buffer:
         if not left:
             break
     return b"".join(parts)
-
-
-def _broken(error: ssl.SSLError) -> ConnectionClosed:
-    return ConnectionClosed(f"TLS: {why(error)}", _ERROR)
 
 
 def why(error: ssl.SSLError) -> str:

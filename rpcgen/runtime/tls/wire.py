@@ -126,4 +126,4 @@ class Wire:
             return
         self._kind, self._owed, self._head = head[0], head[3] << 8 | head[4], b""
         if self._owed > _BODY_MAX:
-            raise ConnectionClosed(f"a TLS record of {self._owed} bytes, or none at all", _EOF)
+            raise ConnectionClosed(f"what came is no TLS: a record of {self._owed} bytes", _EOF)
