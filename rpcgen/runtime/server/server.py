@@ -14,7 +14,7 @@ from rpcgen.runtime.errors import LocalProtocolError, TlsError
 from rpcgen.runtime.limits import HAND_OVER_TIMEOUT, STOP_TIMEOUT, Limits
 from rpcgen.runtime.server.dispatch import programs_of
 from rpcgen.runtime.server.engine import Engine
-from rpcgen.runtime.server.settings import Settings
+from rpcgen.runtime.server.settings import Settings, check_tls, demands_of
 from rpcgen.runtime.transport import address as addresses
 from rpcgen.runtime.transport.dial import pair
 from rpcgen.runtime.transport.listen import adopted
@@ -120,10 +120,10 @@ class Server:
             max_client_requests=max_client_requests,
             keepalive=keepalive,
             socket_mode=socket_mode,
-            auth_required=_demands(programs) if auth_required is None else auth_required,
+            auth_required=demands_of(programs) if auth_required is None else auth_required,
         )
         if tls is not None:
-            _check_tls(tls)
+            check_tls(tls)
         if tls is None and any(_is_tls(one) for one in self._addresses):
             raise TlsError("tls:// needs certificates: expected tls=ServerTls(...)")
         self._loop_factory = loop_factory
@@ -421,16 +421,3 @@ class Server:
 
 def _is_tls(where: Address | socket.socket) -> bool:
     return not isinstance(where, socket.socket) and where.kind == "tls"
-
-
-def _check_tls(tls: object) -> None:
-    from rpcgen.runtime.tls.context import ServerTls
-
-    if not isinstance(tls, ServerTls):
-        raise TypeError(f"tls: expected ServerTls(...), got {tls!r}")
-
-
-def _demands(programs: Sequence[object]) -> bool | Callable[[Identity], bool]:
-    """What programs demand of clients; one that wants to know them is not served to others."""
-    asked = [one.is_auth_required for one in programs if hasattr(one, "is_auth_required")]
-    return (lambda identity: any(one(identity) for one in asked)) if asked else False

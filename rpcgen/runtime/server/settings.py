@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from rpcgen.runtime.interfaces import ByteStream, Identity
 
@@ -78,3 +78,21 @@ class Settings:
             )
         self.max_clients = clients
         self.max_anonymous_clients = anonymous
+
+
+def check_tls(tls: object) -> None:
+    """See that it is a server's: a client's has no list of those who may come.
+
+    Raises:
+        TypeError: it is anything else.
+    """
+    from rpcgen.runtime.tls.context import ServerTls
+
+    if not isinstance(tls, ServerTls):
+        raise TypeError(f"tls: expected ServerTls(...), got {tls!r}")
+
+
+def demands_of(programs: Sequence[object]) -> bool | Callable[[Identity], bool]:
+    """What programs demand of clients; one that wants to know them is not served to others."""
+    asked = [one.is_auth_required for one in programs if hasattr(one, "is_auth_required")]
+    return (lambda identity: any(one(identity) for one in asked)) if asked else False
