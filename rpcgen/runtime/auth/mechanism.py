@@ -202,7 +202,7 @@ class Secret:
     """A password that does not show itself: not in ``repr``, not formatted, not pickled.
 
     In memory it is as it is, until that memory is used for something else: Python cannot wipe it. A
-    core of the process holds it. Have none written where that matters (RLIMIT_CORE, or LimitCORE=0
+    core of the process holds it. Have none written where that matters (``forbid_core_dumps``, or LimitCORE=0
     of systemd).
     """
 

@@ -29,6 +29,7 @@ from rpcgen.runtime.process.notify import Notifier
 from rpcgen.runtime.process.pidfiles import Pidfile
 from rpcgen.runtime.process.reexec import HELD, resume_signals
 from rpcgen.runtime.process.signals import STOP, SignalHandlers, stop_handlers
+from rpcgen.runtime.process.surroundings import forbid_core_dumps
 from rpcgen.runtime.tomlfile import TomlError
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ class Daemon:
         state: a file; on SIGUSR1 the daemon executes its own command anew in its process, and leaves
             itself there what the new program is to know. Clients stay connected.
         heritage: what the program adds to that.
+        core_dumps: whether the system may write what is in memory, keys and passwords among it, when
+            the daemon crashes.
         signals: what else is to be called on a signal, such as SIGUSR2, on the event loop.
         loop_factory: makes the event loop, such as ``uvloop.new_event_loop``.
 
@@ -109,6 +112,7 @@ class Daemon:
         idle_timeout: float = 0,
         state: str | None = None,
         heritage: Heritage | None = None,
+        core_dumps: bool = True,
         signals: Mapping[int, Callable[[SignalRecord], object]] | None = None,
         loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
     ) -> None:
@@ -141,6 +145,7 @@ class Daemon:
         self._hands_over = False
         self._loop_factory = loop_factory
         self._signals = dict(signals or {})
+        self._core_dumps = core_dumps
         self._logs: Logs | None = None
         self._notifier = Notifier()
         self._idle = IdleWatch(self.servers.values(), self.stop)
@@ -222,6 +227,8 @@ class Daemon:
     # Start and stop
 
     def _run(self, report: StartReport, stack: ExitStack) -> None:
+        if not self._core_dumps:
+            forbid_core_dumps()
         handlers = self._signals | stop_handlers(lambda _: self.stop(), lambda _: self.stop(0))
         handlers[signal.SIGHUP] = self._hang_up
         if self._succession is not None:

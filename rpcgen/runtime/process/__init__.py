@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from rpcgen.runtime.process.signals import SignalHandlers, SignalRecord, stop_handlers
     from rpcgen.runtime.process.surroundings import (
         drop_privileges,
+        forbid_core_dumps,
         raise_descriptor_limit,
         run_folder,
         set_umask,
@@ -62,7 +63,8 @@ else:
         "process.reexec": "execute is_successor load_state own_command resume_signals save_state",
         "process.reload": "Reloader",
         "process.signals": "SignalHandlers SignalRecord stop_handlers",
-        "process.surroundings": "drop_privileges raise_descriptor_limit run_folder set_umask"
+        "process.surroundings": "drop_privileges forbid_core_dumps raise_descriptor_limit run_folder"
+        " set_umask"
         " user_runtime_directory",
     }
 
@@ -101,6 +103,7 @@ __all__ = [
     "drop_privileges",
     "execute",
     "file_lock",
+    "forbid_core_dumps",
     "force_cleanup",
     "is_alive",
     "is_successor",

@@ -134,6 +134,17 @@ def _exceeds(a: int, b: int) -> bool:
     return a == resource.RLIM_INFINITY or a > b
 
 
+def forbid_core_dumps() -> None:
+    """Have no core of this process written, nor of its children: it would have keys and passwords in it.
+
+    The limit is 1 byte: less than any file of a core, and Linux's sign for none where cores go to a
+    program (``|`` in ``core_pattern``), to which a limit of 0 means nothing.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    most = 0 if hard == 0 else 1
+    resource.setrlimit(resource.RLIMIT_CORE, (most, most))
+
+
 def drop_privileges(user: str | int, group: str | int | None = None) -> None:
     """Become another user for good: groups first, then the group, then the user.
 
