@@ -308,7 +308,7 @@ def test_events_that_cannot_be_understood_are_dropped(
     with caplog.at_level(logging.WARNING):
         run(main())
     (record,) = caplog.records
-    assert "TEST_NEWS: an event was dropped: expected 4 bytes" in record.getMessage()
+    assert "TEST_NEWS: an event was dropped: 'expected 4 bytes" in record.getMessage()
 
 
 @every_loop

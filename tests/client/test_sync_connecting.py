@@ -89,7 +89,7 @@ def test_awaited() -> None:
 
 
 BAD = {
-    "nowhere": "expected unix:///path or tcp://host:port",
+    "nowhere": "expected unix:///path, tcp://host:port",
     "carrier-pigeon://x": "no transport is called 'carrier-pigeon'",
     "unix://relative": "expected an absolute path",
     "tcp://localhost": "expected a port",

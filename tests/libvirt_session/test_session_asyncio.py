@@ -377,7 +377,7 @@ def test_what_the_server_does_not_register_again_is_dropped(
             assert [(await anext(news)).callback_id for _ in range(2)] == [1, 2]
 
     run(main())
-    assert "not registered again after the connection was restored: gone" in caplog.text
+    assert "not registered again after the connection was restored: 'gone" in caplog.text
 
 
 def test_it_is_given_up_after_the_last_pause_and_tried_again_at_the_next_use(
