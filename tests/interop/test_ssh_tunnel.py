@@ -19,7 +19,7 @@ from rpcgen import libvirt
 from rpcgen.examples.hypervisor.hypervisor import Hypervisor
 from rpcgen.libvirt.sockets import address
 from rpcgen.libvirt.uri import UriError, parse
-from rpcgen.runtime import ConnectionClosed, Server
+from rpcgen.runtime import Call, ConnectionClosed, Server
 
 URIS = [
     "test+ssh://host/default?proxy=netcat",
@@ -95,6 +95,13 @@ def test_a_session_through_sshd(libvirtd: Libvirtd, sshd: Sshd) -> None:
         assert session.remote.domain_lookup_by_name("test").name == "test"
 
 
+class Qemu(Hypervisor):
+    """The embedded hypervisor, under the name of the usual one."""
+
+    def connect_open(self, call: Call, name: str | None, flags: int) -> None:
+        super().connect_open(call, None if name == "qemu:///system" else name, flags)
+
+
 @pytest.mark.parametrize("proxy", ["netcat", "native", "auto"])
 def test_virsh_and_our_session_through_sshd_to_our_server(
     proxy: str, sshd: Sshd, tmp_path: Path
@@ -109,12 +116,12 @@ PYTHONPATH={":".join(sys.path)} exec {sys.executable} -m rpcgen.libvirt.sshhelpe
     helper.chmod(0o700)
     with (
         TemporaryDirectory(prefix="rpc") as folder,
-        Server([Hypervisor()], listen=[f"unix://{folder}/s"]),
+        Server([Qemu()], listen=[f"unix://{folder}/s"]),
     ):
         (tmp_path / "rpcgen/ssh-helper.toml").write_text(f'socket = "{folder}/s"\n')
         place = f"&socket={folder}/s" if proxy == "netcat" else ""
         parameters = sshd.parameters.replace("proxy=netcat", f"proxy={proxy}")
-        uri = f"{sshd.uri}/default?{parameters}{place}"
+        uri = f"{sshd.uri.replace('test+', 'qemu+')}/system?{parameters}{place}"
         done = virsh(uri, "list", "--name")
         with libvirt.open(uri, timeout=DEADLINE) as session:
             (domain,) = session.remote.connect_list_all_domains(1, 0).domains
