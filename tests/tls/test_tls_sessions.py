@@ -15,10 +15,11 @@ pytest.importorskip("cryptography", reason="not installed: cryptography")
 from tls.authority import Authority, Leaf, dn, write_pki
 from tls.pair import connected, shaken
 
-from rpcgen.runtime.errors import TlsError
+from rpcgen.runtime.errors import ConnectionClosed, TlsError
 from rpcgen.runtime.tls.certificates import Role
 from rpcgen.runtime.tls.context import ClientTls, ServerTls
 from rpcgen.runtime.tls.stream import TlsStream
+from rpcgen.runtime.transport.dial import pair
 
 HOST = "libvirt.example"
 CLIENT = dn(C="UK", CN="client.example")
@@ -271,6 +272,19 @@ def test_files_may_be_read_later(tmp_path: Path, ordinary: tuple[str, str]) -> N
         assert us.identity.distinguished_name == "C=UK,CN=client.example"
     with pytest.raises(TlsError, match="priority"):
         ServerTls(pkipath=str(folder), priority="SHOUT", lazy=True)
+
+
+def test_what_has_failed_stays_so(tmp_path: Path, ordinary: tuple[str, str]) -> None:
+    ours, theirs = pair()
+    side = ServerTls(pkipath=ordinary[0]).handshake(ours)
+    theirs.send([b"GET / HTTP/1.1\r\n\r\n"])
+    with pytest.raises((TlsError, ConnectionClosed)):
+        side.step()
+    for _ in range(3):
+        with pytest.raises(TlsError, match="has failed before"):
+            side.step()
+    for one in (ours, theirs):
+        one.close()
 
 
 def test_both_places_at_once_are_a_mistake(ordinary: tuple[str, str]) -> None:

@@ -101,18 +101,27 @@ class Handshake:
             ConnectionClosed: it is lost.
         """
         try:
-            while self._do is not None:
-                if self._do(self):
-                    continue
-                if not self._wire.flush():
-                    return Want.WRITE
-                if not self._receive():
-                    return Want.READ
-        except ssl.SSLError as error:
+            return self._go_on()
+        except (
+            OSError
+        ) as error:  # ``SSLError`` is one; Python 3.13 has others where OpenSSL says nothing
+            self._do = Handshake._fail
             with suppress(ConnectionClosed):
                 self._wire.flush()  # the alert
             said = explained(why(error), is_client=not self._ssl.server_side)
             raise TlsError(f"TLS: {said}") from error
+        except BaseException:
+            self._do = Handshake._fail
+            raise
+
+    def _go_on(self) -> Want:
+        while self._do is not None:
+            if self._do(self):
+                continue
+            if not self._wire.flush():
+                return Want.WRITE
+            if not self._receive():
+                return Want.READ
         return Want.NOTHING if self._wire.flush() else Want.WRITE
 
     def _receive(self) -> bool:
@@ -160,6 +169,9 @@ class Handshake:
             raise TlsError(f"TLS: expected the server's confirmation, 01, got {got}")
         self._do = None
         return True
+
+    def _fail(self) -> bool:
+        raise TlsError("TLS: the handshake has failed before")
 
 
 def secure(handshake: Handshake, deadline: float | None) -> TlsStream:

@@ -102,7 +102,7 @@ class TlsStream:
             return 0
         try:
             self._ssl.write(plain)
-        except ssl.SSLError as error:
+        except OSError as error:
             raise self._broken(error) from error
         if self._wire.flush():
             return len(plain)
@@ -123,7 +123,7 @@ class TlsStream:
 
     def close(self) -> None:
         # The peer learns that nothing was cut off, if that can be told without waiting.
-        with suppress(ssl.SSLError, ConnectionClosed):
+        with suppress(OSError, ConnectionClosed):
             try:
                 self._ssl.unwrap()
             finally:
@@ -146,13 +146,13 @@ class TlsStream:
             return None
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return 0
-        except ssl.SSLError as error:
+        except OSError as error:
             with suppress(ConnectionClosed):
                 self._wire.flush()
             raise self._broken(error) from error
         return int(count)
 
-    def _broken(self, error: ssl.SSLError) -> ConnectionClosed:
+    def _broken(self, error: OSError) -> ConnectionClosed:
         said = explained(why(error), is_client=not self._ssl.server_side)
         return ConnectionClosed(f"TLS: {said}", _ERROR)
 
@@ -172,9 +172,11 @@ def _first(buffers: Sequence[Buffer]) -> Buffer:
     return b"".join(parts)
 
 
-def why(error: ssl.SSLError) -> str:
+def why(error: OSError) -> str:
     """What OpenSSL says, in words."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
+    if not isinstance(error, ssl.SSLError):
+        return "OpenSSL gives up without a word"  # the number is that of some earlier system call
     reason = error.reason or str(error)
     return reason.lower().replace("_", " ")
