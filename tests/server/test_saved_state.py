@@ -134,7 +134,10 @@ def test_clients_that_contradict_themselves() -> None:
     broken["clients"][1] |= {"auth": 0, "auth_pending": True}
     with pytest.raises(ValueError, match=r"^state\.clients\[1\]: auth_pending, although it needs"):
         read(broken)
-    broken["clients"][1] |= {"auth": 1, "sock": {"fd": 7, "isClient": 1}}
+    broken["clients"][1] |= {"auth": 1, "nrequests_max": 0}
+    with pytest.raises(ValueError, match=r"clients\[1\]: nrequests_max: expected 1 or more, got 0"):
+        read(broken)
+    broken["clients"][1] |= {"nrequests_max": 1, "sock": {"fd": 7, "isClient": 1}}
     with pytest.raises(ValueError, match=r"clients\[1\]\.sock\.isClient: expected true or false"):
         read(broken)
 

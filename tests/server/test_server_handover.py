@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +23,8 @@ from server.kit import (
     Busy,
     connect,
     descriptors,
+    fresh_address,
+    is_listening,
     number,
     offering,
     plain_socket,
@@ -29,9 +32,11 @@ from server.kit import (
     settle,
 )
 
+from libvirt_rpc.virkeepaliveprotocol.program import KEEPALIVE_PROC_PING, KEEPALIVE_PROGRAM
 from rpcgen.runtime import Server
 from rpcgen.runtime.connecting import connect as client_of
-from rpcgen.runtime.server.saved import SavedServer, servers_from_json, servers_to_json
+from rpcgen.runtime.errors import ConnectError
+from rpcgen.runtime.server.saved import SavedServer, SavedSocket, servers_from_json, servers_to_json
 from rpcgen.runtime.server.session import Session
 
 
@@ -133,6 +138,47 @@ def test_limits_and_numbers_are_kept() -> None:
         with connect(second) as raw:
             assert raw.is_quiet()
             assert [session.id for session in second.sessions] == [2]
+
+
+def test_who_was_asked_for_signs_of_life_is_asked_again() -> None:
+    def alive(call: Any, _: int) -> int:
+        call.session.start_keepalive()
+        return 0
+
+    with serving(offering(quick=alive), keepalive=(1, 3)) as first:
+        asked, other = connect(first), connect(first)
+        assert asked.call(QUICK.number, number(0)).status == OK
+        assert other.is_quiet()
+        first.hand_over()
+    saved = left_by(first)
+    assert [client.keepalive for client in saved.clients] == [True, False]
+    assert "keepalive" not in saved.clients[1].to_json()
+    with taking_over(saved, answering(0)) as second, asked, other:
+        ping = asked.read()
+        assert ping.program == KEEPALIVE_PROGRAM.number
+        assert ping.procedure == KEEPALIVE_PROC_PING.number
+        assert [one.core.keepalive is None for one in second.sessions] == [False, True]
+
+
+def test_a_client_keeps_its_limit_of_calls() -> None:
+    with serving(answering(0), max_client_requests=2) as first:
+        raw = connect(first)
+        assert raw.is_quiet()
+        first.hand_over()
+    saved = left_by(first)
+    assert [client.max_requests for client in saved.clients] == [2]
+    busy = Busy()
+    second = taking_over(saved, offering(plain=lambda _, value: busy(value)), max_client_requests=9)
+    with second, raw, connect(second) as other:
+        for one in (raw, other):
+            for serial in range(5):
+                one.send(one.packet(PLAIN.number, number(serial), serial=serial + 1))
+        busy.wait(2 + 5)
+        assert [one.traffic.requests for one in second.sessions] == [2, 5]
+        assert not busy.has_more()
+        busy.let_go()
+        for one in (raw, other):
+            assert sorted(one.read().serial for _ in range(5)) == [1, 2, 3, 4, 5]
 
 
 def test_who_has_not_authenticated_has_not() -> None:
@@ -297,6 +343,25 @@ def test_nobody_takes_over() -> None:
         assert first.saved is not None
         first.saved.close()
         assert raw.is_ended()
+
+
+def test_a_socket_that_cannot_listen_leaves_the_others_to_who_has_them() -> None:
+    with serving(answering(0), listen=[fresh_address(), fresh_address()]) as first:
+        addresses = first.addresses
+        first.hand_over()
+    saved = left_by(first)
+    ours, theirs = socket.socketpair()
+    service, other = saved.services
+    service.sockets.append(SavedSocket(theirs.detach(), is_client=False, unlink_unix=False))
+    with ours:
+        server = taking_over(saved, answering(0))
+        with pytest.raises(ConnectError, match="cannot listen: Invalid argument"), server:
+            pass
+        assert ours.recv(1) == b""
+    assert not is_listening(addresses[0])
+    assert saved.services == [service, other]
+    assert is_listening(addresses[1])
+    saved.close()
 
 
 def test_who_stops_does_not_hand_over_any_more(tmp_path: Any) -> None:

@@ -1,7 +1,8 @@
 """What one process leaves to the next: a server's settings, sockets and clients, as libvirt's JSON.
 
 The keys and their order are those of virNetServerPreExecRestart and its kin, which write them when
-libvirt's daemons execute themselves anew; keys of others are passed over. Descriptors are numbers
+libvirt's daemons execute themselves anew; keys of others are passed over, and
+libvirt passes over ours. Descriptors are numbers
 here, and belong to whoever has the value. Only ``SavedServer.close`` does anything with them.
 """
 
@@ -91,6 +92,7 @@ class SavedClient:
         max_requests: calls at which it is not read.
         connected: when it came, in seconds since the epoch; 0: that is not known.
         socket: its connection.
+        keepalive: whether it is asked for signs of life when it is silent; libvirt does not save that.
         data: what the daemon has to say of it.
     """
 
@@ -101,6 +103,7 @@ class SavedClient:
     max_requests: int
     connected: int
     socket: SavedSocket
+    keepalive: bool = False
     data: Json = None
 
     def to_json(self) -> Json:
@@ -114,6 +117,8 @@ class SavedClient:
         }
         if self.connected:
             found["conn_time"] = self.connected
+        if self.keepalive:
+            found["keepalive"] = True
         found["sock"] = self.socket.to_json()
         if self.data is not None:
             found["privateData"] = self.data
@@ -263,7 +268,7 @@ def _service(json: _Object) -> SavedService:
     return SavedService(
         json.get("auth", int),
         json.get("readonly", bool),
-        json.get("nrequests_client_max", int),
+        _positive(json, "nrequests_client_max"),
         [_socket(one) for one in json.each("socks")],
     )
 
@@ -278,11 +283,20 @@ def _client(json: _Object) -> SavedClient:
         auth,
         pending,
         json.get("readonly", bool),
-        json.get("nrequests_max", int),
+        _positive(json, "nrequests_max"),
         json.get("conn_time", int, 0),
         _socket(json.inner("sock")),
+        json.get("keepalive", bool, False),
         json.members.get("privateData"),
     )
+
+
+def _positive(json: _Object, key: str) -> int:
+    """A bound of calls; with 0 the client would never be read."""
+    value = json.get(key, int)
+    if value < 1:
+        raise json.error(f"{key}: expected 1 or more, got {value}")
+    return value
 
 
 def _socket(json: _Object) -> SavedSocket:

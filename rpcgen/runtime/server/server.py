@@ -14,11 +14,10 @@ from rpcgen.runtime.errors import LocalProtocolError, TlsError
 from rpcgen.runtime.limits import HAND_OVER_TIMEOUT, STOP_TIMEOUT, Limits
 from rpcgen.runtime.server.dispatch import programs_of
 from rpcgen.runtime.server.engine import Engine
+from rpcgen.runtime.server.listening import is_tls, open_listeners
 from rpcgen.runtime.server.settings import Settings, check_tls, demands_of
 from rpcgen.runtime.transport import address as addresses
 from rpcgen.runtime.transport.dial import pair
-from rpcgen.runtime.transport.listen import adopted
-from rpcgen.runtime.transport.listen import listen as listen_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from rpcgen.runtime.server.session import Session
     from rpcgen.runtime.server.statistics import Statistics
     from rpcgen.runtime.tls.context import ServerTls
-    from rpcgen.runtime.transport.address import Address
     from rpcgen.runtime.transport.listen import Listener
 
     A = TypeVar("A")
@@ -124,7 +122,7 @@ class Server:
         )
         if tls is not None:
             check_tls(tls)
-        if tls is None and any(_is_tls(one) for one in self._addresses):
+        if tls is None and any(is_tls(one) for one in self._addresses):
             raise TlsError("tls:// needs certificates: expected tls=ServerTls(...)")
         self._loop_factory = loop_factory
         self._listeners: list[Listener] = []
@@ -341,21 +339,12 @@ class Server:
         if self._engine is not None and not self._engine.stopped.done():
             raise LocalProtocolError("the server runs already")
         self._hands_over = False
-        restored, self._restored = self._restored, None
+        saved, restored = self._restored or (None, None)
+        self._restored = None
         if self._tls is not None:
             self._tls.load()
-        self._listeners = []
+        self._listeners = open_listeners(self._addresses, saved, self._settings)
         try:
-            if restored is None:
-                for one in self._addresses:
-                    self._listeners += self._listen(one)
-            else:
-                self._listeners = self._saved_listeners(restored[0])
-                for one in self._addresses:
-                    if isinstance(one, socket.socket):
-                        one.close()
-                    elif _is_tls(one):
-                        self._listeners += self._listen(one)
             self._engine = Engine(
                 self._programs, self._limits, self._settings, self._listeners, self._tls
             )
@@ -363,26 +352,8 @@ class Server:
             for listener in self._listeners:
                 listener.close()
             raise
-        if restored is not None:
-            self._engine.restore(*restored)
-
-    def _listen(self, where: Address | socket.socket) -> list[Listener]:
-        backlog = self._settings.max_queued_clients
-        if isinstance(where, socket.socket):
-            return [adopted(where, backlog)]
-        return listen_at(where, backlog, mode=self._settings.socket_mode)
-
-    def _saved_listeners(self, saved: SavedServer) -> list[Listener]:
-        services, saved.services = saved.services, []
-        return [
-            adopted(
-                socket.socket(fileno=one.fd),
-                self._settings.max_queued_clients,
-                unlink=one.unlink_unix,
-            )
-            for service in services
-            for one in service.sockets
-        ]
+        if saved is not None:
+            self._engine.restore(saved, restored)
 
     async def _serve(self, started: threading.Event | None = None) -> None:
         """Serve until everything has ended."""
@@ -417,7 +388,3 @@ class Server:
         except Exception as error:  # noqa: BLE001  (raised where the block is entered)
             problems.append(error)
             started.set()
-
-
-def _is_tls(where: Address | socket.socket) -> bool:
-    return not isinstance(where, socket.socket) and where.kind == "tls"

@@ -239,6 +239,9 @@ class Session:
     def restore(self, saved: SavedClient) -> None:
         """Be what another process has saved."""
         self.connected = saved.connected
+        self.traffic.max_requests = saved.max_requests
+        if saved.keepalive:
+            self._start_keepalive()
         self.core.authenticated = not saved.auth_pending
         if self.is_authenticated:
             self._trusted()
@@ -260,9 +263,10 @@ class Session:
             auth=auth,
             auth_pending=bool(auth) and not self.is_authenticated,
             readonly=False,
-            max_requests=self._engine.settings.max_client_requests,
+            max_requests=self.traffic.max_requests,
             connected=self.connected,
             socket=SavedSocket(self._stream.detach(), is_client=True, unlink_unix=False),
+            keepalive=self.core.keepalive is not None,
             data=data,
         )
 

@@ -89,6 +89,7 @@ class Traffic:
     """Reads and writes for one connection; on the loop only.
 
     Attributes:
+        max_requests: calls of the client at which it is not read; 0 when it drains.
         requests: calls that were accepted, and whose replies are not written.
         stream: where the bytes come from and go to.
         fresh: what was queued since the last attempt to write everything.
@@ -105,13 +106,13 @@ class Traffic:
         "_is_suspending",
         "_is_writing",
         "_loop",
-        "_max_requests",
         "_owner",
         "_takes_fds",
         "_waiting",
         "fresh",
         "is_stalled",
         "is_touched",
+        "max_requests",
         "requests",
         "stream",
     )
@@ -138,7 +139,7 @@ class Traffic:
         self._owner = owner
         self._loop = loop
         self._counters = counters
-        self._max_requests = max_requests  # 0 when it drains
+        self.max_requests = max_requests
         self._takes_fds = takes_fds and stream.passes_fds
         self._crowded: list[Callable[[], object]] = []
         self._is_writing = False
@@ -175,7 +176,7 @@ class Traffic:
 
     def drain(self) -> None:
         """Read no more, and tell the owner when there is nothing left to do."""
-        self._max_requests = 0
+        self.max_requests = 0
         if self._is_reading:
             self._pause()
         self.touch()
@@ -246,7 +247,7 @@ class Traffic:
     def _has_room(self) -> bool:
         """Whether another call, any answer, and more stream data could be taken."""
         return (
-            self.requests + self.fresh.replies + self._waiting.replies < self._max_requests
+            self.requests + self.fresh.replies + self._waiting.replies < self.max_requests
             and self.fresh.refusals + self._waiting.refusals <= OUTBOX_HIGH
             and not (self._core.streams and self._must_stall())
         )
@@ -323,7 +324,7 @@ class Traffic:
             self._tell_crowded()
         if not self._is_reading and self._has_room() and self._is_curious():
             self._resume()
-        if not (self._max_requests or self.requests or core.outbox):
+        if not (self.max_requests or self.requests or core.outbox):
             self._owner.drained()
         elif self._is_suspending and self._is_at_rest():
             self._owner.rested()
