@@ -11,6 +11,9 @@ from matplotlib.figure import Figure
 
 from benchmarks.figures import Panel
 
+_AHEAD, _CUT = 2.0, 1.2
+"""A bar this many times as long as the next is cut to so many times its length."""
+
 
 def draw(panels: Sequence[Panel], path: Path) -> None:
     """Two panels beside each other, as many rows as it takes."""
@@ -30,10 +33,19 @@ def draw(panels: Sequence[Panel], path: Path) -> None:
 def _panel(place: Axes, panel: Panel) -> None:
     names, values = list(panel.values), list(panel.values.values())
     colours = ["tab:blue" if name.startswith("rpcgen") else "tab:gray" for name in names]
-    bars = place.barh(names, values, color=colours)
-    place.bar_label(bars, [f"{value:,.0f}" for value in values], padding=2)
+    limit = _limit(values)
+    bars = place.barh(names, [min(value, limit) for value in values], color=colours)
+    cut = [" →" if value > limit else "" for value in values]
+    labels = [f"{value:,.0f}{more}" for value, more in zip(values, cut, strict=True)]
+    place.bar_label(bars, labels, padding=2)
     place.invert_yaxis()
-    place.set_xscale("log")
-    place.margins(x=0.15)
+    place.margins(x=0.2)
+    place.set_xticks([])  # the numbers are at the bars
     place.set_title(panel.title, loc="left")
-    place.spines[["top", "right"]].set_visible(False)
+    place.spines[["top", "right", "bottom"]].set_visible(False)
+
+
+def _limit(values: Sequence[float]) -> float:
+    """Where bars are cut, so that one far ahead does not make the others look alike."""
+    *_, second, first = (0.0, *sorted(values))
+    return first if first <= _AHEAD * second else _CUT * second
