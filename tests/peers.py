@@ -30,7 +30,10 @@ from libvirt_rpc.virnetprotocol.types import (
     VirNetMessageType,
     VirNetStreamHole,
 )
+from rpcgen.runtime.client.sync import Connection
+from rpcgen.runtime.connecting import connect
 from rpcgen.runtime.errors import XdrDecodeError, XdrEncodeError
+from rpcgen.runtime.limits import Limits
 from rpcgen.runtime.message import RemoteError
 from rpcgen.runtime.program import Procedure, Program
 from rpcgen.runtime.transport.stream import SocketStream
@@ -328,6 +331,15 @@ def connected() -> Iterator[tuple[SocketStream, Peer]]:
         yield SocketStream(ours), peer
     finally:
         peer.close()
+
+
+@contextmanager
+def pair(
+    limits: Limits | None = None, *, strict: bool = False
+) -> Iterator[tuple[Connection, Peer]]:
+    """A connection and its peer."""
+    with connected() as (stream, peer), connect(stream, limits=limits, strict=strict) as connection:
+        yield connection, peer
 
 
 @contextmanager

@@ -27,6 +27,7 @@ GENERATOR = [
 RUNTIME = [
     {
         "rpcgen.runtime.errors",
+        "rpcgen.runtime.exports",
         "rpcgen.runtime.globs",
         "rpcgen.runtime.limits",
         "rpcgen.runtime.tomlfile",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import socket
 import sys
-from functools import partial
 from pathlib import Path
 
 from benchmarks.peers import certificates, ours_worker, ssl_copy, worker
@@ -49,12 +48,7 @@ def _ssl(address: str, pki: str, version: str) -> None:
     ):
         inside.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         inside.recv(1)
-        worker.serve(
-            {
-                "download": partial(ssl_copy.download, inside),
-                "upload": partial(ssl_copy.upload, inside),
-            }
-        )
+        worker.serve(ssl_copy.operations(inside))
 
 
 def main(first: str, *others: str) -> None:

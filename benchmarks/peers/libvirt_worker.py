@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import Any, Final
@@ -14,12 +13,13 @@ from typing import Any, Final
 from benchmarks.peers import worker
 from benchmarks.peers.libvirtd import DOMAINS, NAME, POOL, VOLUME
 from benchmarks.peers.packets import complete, pieces
+from benchmarks.peers.worker import Operations
 from rpcgen.runtime.limits import STREAM_PACKET_MAX
 
 THREADS: Final = 8
 
 
-def calls(connection: Any) -> dict[str, Callable[[int], object]]:
+def calls(connection: Any) -> Operations:
     """Operations against the test driver."""
     domain = connection.lookupByName(NAME)
     pool = ThreadPoolExecutor(THREADS)
@@ -38,7 +38,7 @@ def calls(connection: Any) -> dict[str, Callable[[int], object]]:
     return {"sequential": sequential, "threads": threads, "list": listing}
 
 
-def streams(connection: Any) -> dict[str, Callable[[int], object]]:
+def streams(connection: Any) -> Operations:
     """Operations against the storage driver."""
     volume = connection.storagePoolLookupByName(POOL).storageVolLookupByName(VOLUME)
 

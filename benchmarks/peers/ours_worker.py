@@ -16,13 +16,12 @@ from typing import Any, Final
 from benchmarks.peers import worker
 from benchmarks.peers.libvirtd import DOMAINS, NAME, POOL, VOLUME
 from benchmarks.peers.packets import complete, pieces
+from benchmarks.peers.worker import Operations
 from libvirt_rpc.remote_protocol.client import AsyncRemoteClient, RemoteClient
 from rpcgen.runtime import connect, connect_async
 
 THREADS: Final = 8
 IN_FLIGHT: Final = 64
-
-Operations = dict[str, Callable[[int], object]]
 
 
 # The sync client

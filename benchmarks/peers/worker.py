@@ -11,16 +11,16 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 from benchmarks.processes import Peak
 
+Operations: TypeAlias = Mapping[str, Callable[[int], object]]
+"""By name; each takes how often it is repeated, or how many bytes it moves."""
 
-def serve(operations: Mapping[str, Callable[[int], object]]) -> None:
-    """Name the operations, then do as told until the input ends.
 
-    Args:
-        operations: by name; each takes how often it is repeated, or how many bytes it moves.
-    """
+def serve(operations: Operations) -> None:
+    """Name the operations, then do as told until the input ends."""
     print(json.dumps(list(operations)), flush=True)
     for line in sys.stdin:
         name, number = line.rsplit(maxsplit=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -75,16 +77,22 @@ def plan(random: Random, names: Names) -> Plan:
     return Plan(vol, size, gives_up)
 
 
-def run(remote: RemoteClient, one: Plan, up: bool, tally: Tally) -> None:
-    """Upload or download."""
+@contextmanager
+def _counting(one: Plan, tally: Tally) -> Iterator[None]:
+    """Count what becomes of a stream besides its being whole."""
     try:
-        problem = (_upload if up else _download)(remote, one)
-        tally.count(one.judge(problem))
+        yield
         tally.count("bytes of whole streams", one.size)
     except GivenUp:
         tally.count("streams aborted by the client")
     except RemoteError as error:
         tally.count(one.judge_error(error))
+
+
+def run(remote: RemoteClient, one: Plan, up: bool, tally: Tally) -> None:
+    """Upload or download."""
+    with _counting(one, tally):
+        tally.count(one.judge((_upload if up else _download)(remote, one)))
 
 
 def _download(remote: RemoteClient, one: Plan) -> str | None:
@@ -108,14 +116,8 @@ def _upload(remote: RemoteClient, one: Plan) -> None:
 
 async def run_async(remote: AsyncRemoteClient, one: Plan, up: bool, tally: Tally) -> None:
     """The same for asyncio."""
-    try:
-        problem = await (_upload_async if up else _download_async)(remote, one)
-        tally.count(one.judge(problem))
-        tally.count("bytes of whole streams", one.size)
-    except GivenUp:
-        tally.count("streams aborted by the client")
-    except RemoteError as error:
-        tally.count(one.judge_error(error))
+    with _counting(one, tally):
+        tally.count(one.judge(await (_upload_async if up else _download_async)(remote, one)))
 
 
 async def _download_async(remote: AsyncRemoteClient, one: Plan) -> str | None:

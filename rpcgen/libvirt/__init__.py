@@ -33,32 +33,24 @@ if TYPE_CHECKING:
     from rpcgen.libvirt.session import Session, open  # noqa: A004  (libvirt's word)
     from rpcgen.libvirt.uri import UriError
 else:
-    _HOMES = {
-        "libvirt_rpc.libvirt_common.types": "VirDomainEventID VirDrvFeature VirErrorDomain"
-        " VirErrorLevel VirErrorNumber VirTypedParameterType",
-        "rpcgen.libvirt.aio": "AsyncSession open_async",
-        "rpcgen.libvirt.aio_registration": "AsyncRegistration",
-        "rpcgen.libvirt.authentication": "Authenticating Authentication",
-        "rpcgen.libvirt.login": "Ask Question",
-        "rpcgen.libvirt.parameters": "ParameterError from_params to_admin_params to_params"
-        " types_of value_of",
-        "rpcgen.libvirt.registration": "Registration",
-        "rpcgen.libvirt.session": "Session open",
-        "rpcgen.libvirt.uri": "UriError",
-    }
+    from rpcgen.runtime.exports import lazy
 
-    def __getattr__(name):
-        for home, names in _HOMES.items():
-            if name in names.split():
-                from importlib import import_module
-
-                value = getattr(import_module(home), name)
-                globals()[name] = value
-                return value
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-    def __dir__():
-        return sorted({*globals(), *__all__})
+    __getattr__, __dir__ = lazy(
+        globals(),
+        {
+            "libvirt_rpc.libvirt_common.types": "VirDomainEventID VirDrvFeature VirErrorDomain"
+            " VirErrorLevel VirErrorNumber VirTypedParameterType",
+            "rpcgen.libvirt.aio": "AsyncSession open_async",
+            "rpcgen.libvirt.aio_registration": "AsyncRegistration",
+            "rpcgen.libvirt.authentication": "Authenticating Authentication",
+            "rpcgen.libvirt.login": "Ask Question",
+            "rpcgen.libvirt.parameters": "ParameterError from_params to_admin_params to_params"
+            " types_of value_of",
+            "rpcgen.libvirt.registration": "Registration",
+            "rpcgen.libvirt.session": "Session open",
+            "rpcgen.libvirt.uri": "UriError",
+        },
+    )
 
 
 __all__ = [

@@ -50,36 +50,28 @@ if TYPE_CHECKING:
     from rpcgen.runtime.tls.credentials import Credentials
     from rpcgen.runtime.values import XdrStruct, link, links, replace
 else:
-    _HOMES = {
-        "connecting": "connect connect_async",
-        "errors": "AuthError CallTimeout ConnectError ConnectionClosed EventsLost LocalProtocolError"
-        " ProtocolError RemoteProtocolError RpcError TlsError TransportError UnknownProcedure"
-        " XdrDecodeError XdrEncodeError XdrError",
-        "interfaces": "ByteStream Identity",
-        "limits": "Limits",
-        "message": "RemoteError",
-        "program": "Procedure Program",
-        "server": "Server",
-        "streams": "Hole",
-        "stubs": "AsyncCaller AsyncClientStream AsyncSubscription Call Caller ClientStream"
-        " EventTarget ServerStream Session StreamCall StreamData Subscription",
-        "tls.context": "ClientTls ServerTls",
-        "tls.credentials": "Credentials",
-        "values": "XdrStruct link links replace",
-    }
+    from rpcgen.runtime.exports import lazy
 
-    def __getattr__(name):
-        for home, names in _HOMES.items():
-            if name in names.split():
-                from importlib import import_module
-
-                value = getattr(import_module(f"{__name__}.{home}"), name)
-                globals()[name] = value
-                return value
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-    def __dir__():
-        return sorted({*globals(), *__all__})
+    __getattr__, __dir__ = lazy(
+        globals(),
+        {
+            "rpcgen.runtime.connecting": "connect connect_async",
+            "rpcgen.runtime.errors": "AuthError CallTimeout ConnectError ConnectionClosed"
+            " EventsLost LocalProtocolError ProtocolError RemoteProtocolError RpcError TlsError"
+            " TransportError UnknownProcedure XdrDecodeError XdrEncodeError XdrError",
+            "rpcgen.runtime.interfaces": "ByteStream Identity",
+            "rpcgen.runtime.limits": "Limits",
+            "rpcgen.runtime.message": "RemoteError",
+            "rpcgen.runtime.program": "Procedure Program",
+            "rpcgen.runtime.server": "Server",
+            "rpcgen.runtime.streams": "Hole",
+            "rpcgen.runtime.stubs": "AsyncCaller AsyncClientStream AsyncSubscription Call Caller"
+            " ClientStream EventTarget ServerStream Session StreamCall StreamData Subscription",
+            "rpcgen.runtime.tls.context": "ClientTls ServerTls",
+            "rpcgen.runtime.tls.credentials": "Credentials",
+            "rpcgen.runtime.values": "XdrStruct link links replace",
+        },
+    )
 
 
 __all__ = [

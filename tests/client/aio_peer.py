@@ -6,8 +6,9 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
-from typing import Any, Final, TypeAlias
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from typing import Any
 
 import pytest
 
@@ -230,7 +231,7 @@ def channel_of(connection: AsyncConnection) -> Any:
     return connection._channel
 
 
-async def judged(main: Coroutine[Any, Any, None]) -> None:
+async def _judged(main: Coroutine[Any, Any, None]) -> None:
     """Run a test within its time; nothing may be left on the loop, nor may anything have gone wrong there."""
     loop = asyncio.get_running_loop()
     problems: list[dict[str, Any]] = []
@@ -243,18 +244,16 @@ async def judged(main: Coroutine[Any, Any, None]) -> None:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-Run: TypeAlias = Callable[[Coroutine[Any, Any, None]], None]
+def every_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test on asyncio's own loop and, where it is installed, on uvloop's, and judge it."""
 
+    @wraps(test)
+    def on_loop(loop: str, **given: Any) -> None:
+        factory = pytest.importorskip("uvloop").new_event_loop if loop == "uvloop" else None
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(_judged(test(**given)))
 
-def _run(loop: str, main: Coroutine[Any, Any, None]) -> None:
-    factory = None
-    if loop == "uvloop":
-        factory = pytest.importorskip("uvloop").new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(judged(main))
-
-
-every_loop: Final = pytest.mark.parametrize(
-    "run", [pytest.param(partial(_run, name), id=name) for name in ("asyncio", "uvloop")]
-)
-"""The test gets a ``run``, for asyncio's own loop and, where it is installed, for uvloop's."""
+    asked = [*signature(test).parameters.values(), Parameter("loop", Parameter.KEYWORD_ONLY)]
+    vars(on_loop)["__signature__"] = Signature(asked)  # where pytest looks for fixtures
+    on_loops: Callable[..., None] = pytest.mark.parametrize("loop", ["asyncio", "uvloop"])(on_loop)
+    return on_loops

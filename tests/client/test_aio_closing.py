@@ -8,7 +8,7 @@ import os
 import warnings
 
 import pytest
-from client.aio_peer import DEADLINE, DOUBLE, NEWS, Run, channel_of, connected, every_loop
+from client.aio_peer import DEADLINE, DOUBLE, NEWS, channel_of, connected, every_loop
 
 from rpcgen.runtime.client.aio import AsyncConnection
 from rpcgen.runtime.errors import ConnectionClosed, LocalProtocolError
@@ -26,98 +26,83 @@ def connection_over(stream: SocketStream) -> AsyncConnection:
 
 
 @every_loop
-def test_closing_wakes_everyone_with_the_reason(run: Run) -> None:
-    async def main() -> None:
-        reasons: list[ConnectionClosed] = []
-        async with connected(keepalive=(3600.0, 5)) as (connection, peer):
-            connection.on_close(reasons.append)
-            call = asyncio.create_task(connection.call(DOUBLE, 1, None))
-            event = asyncio.create_task(anext(aiter(connection.subscribe(NEWS, None))))
-            await peer.call()
-            await connection.close()
-            for waiting in (call, event):
-                with pytest.raises(ConnectionClosed, match="closed by this side") as caught:
-                    await waiting
-                assert caught.value.reason == 3
-            await peer.gone()
-            await connection.close()
-        assert connection.closed is not None
-        assert reasons == [connection.closed]
-
-    run(main())
+async def test_closing_wakes_everyone_with_the_reason() -> None:
+    reasons: list[ConnectionClosed] = []
+    async with connected(keepalive=(3600.0, 5)) as (connection, peer):
+        connection.on_close(reasons.append)
+        call = asyncio.create_task(connection.call(DOUBLE, 1, None))
+        event = asyncio.create_task(anext(aiter(connection.subscribe(NEWS, None))))
+        await peer.call()
+        await connection.close()
+        for waiting in (call, event):
+            with pytest.raises(ConnectionClosed, match="closed by this side") as caught:
+                await waiting
+            assert caught.value.reason == 3
+        await peer.gone()
+        await connection.close()
+    assert connection.closed is not None
+    assert reasons == [connection.closed]
 
 
 @every_loop
-def test_a_closed_connection_takes_nothing(run: Run) -> None:
-    async def main() -> None:
-        async with connected() as (connection, _):
-            pass
-        with pytest.raises(ConnectionClosed, match="closed by this side"):
-            await connection.call(DOUBLE, 1, None)
-        with pytest.raises(ConnectionClosed):
-            connection.subscribe(NEWS, print)
-        connection.start_keepalive(1.0, 5)
-        late = asyncio.get_running_loop().create_future()
-        connection.on_close(late.set_result)
-        assert (await late).reason == 3
-
-    run(main())
+async def test_a_closed_connection_takes_nothing() -> None:
+    async with connected() as (connection, _):
+        pass
+    with pytest.raises(ConnectionClosed, match="closed by this side"):
+        await connection.call(DOUBLE, 1, None)
+    with pytest.raises(ConnectionClosed):
+        connection.subscribe(NEWS, print)
+    connection.start_keepalive(1.0, 5)
+    late = asyncio.get_running_loop().create_future()
+    connection.on_close(late.set_result)
+    assert (await late).reason == 3
 
 
 @every_loop
-def test_a_callback_that_fails_does_not_cost_the_others(run: Run) -> None:
-    async def main() -> None:
-        problems: list[object] = []
-        asyncio.get_running_loop().set_exception_handler(
-            lambda _, context: problems.append(context["exception"])
-        )
-        called = asyncio.Event()
-        async with connected() as (connection, _):
-            connection.on_close(lambda _: 1 // 0)
-            connection.on_close(lambda _: called.set())
-        await called.wait()
-        assert [type(problem) for problem in problems] == [ZeroDivisionError]
-
-    run(main())
+async def test_a_callback_that_fails_does_not_cost_the_others() -> None:
+    problems: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: problems.append(context["exception"])
+    )
+    called = asyncio.Event()
+    async with connected() as (connection, _):
+        connection.on_close(lambda _: 1 // 0)
+        connection.on_close(lambda _: called.set())
+    await called.wait()
+    assert [type(problem) for problem in problems] == [ZeroDivisionError]
 
 
 @every_loop
-def test_what_interrupts_receiving_closes_the_connection(run: Run) -> None:
-    async def main() -> None:
-        problems: list[object] = []
-        asyncio.get_running_loop().set_exception_handler(
-            lambda _, context: problems.append(context["exception"])
-        )
+async def test_what_interrupts_receiving_closes_the_connection() -> None:
+    problems: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: problems.append(context["exception"])
+    )
+    async with connected() as (connection, peer):
+        channel_of(connection)._take_event = lambda _: 1 // 0
+        call = asyncio.create_task(connection.call(DOUBLE, 1, None))
+        await peer.call()
+        peer.news(1)
+        with pytest.raises(ConnectionClosed, match="receiving was interrupted: ZeroDivision"):
+            await call
+        await peer.gone()
+    assert [type(problem) for problem in problems] == [ZeroDivisionError]
+
+
+@every_loop
+async def test_a_thousand_connections_leave_the_descriptors_as_they_were() -> None:
+    before = descriptors()
+    for number in range(1000):
         async with connected() as (connection, peer):
-            channel_of(connection)._take_event = lambda _: 1 // 0
-            call = asyncio.create_task(connection.call(DOUBLE, 1, None))
-            await peer.call()
-            peer.news(1)
-            with pytest.raises(ConnectionClosed, match="receiving was interrupted: ZeroDivision"):
-                await call
-            await peer.gone()
-        assert [type(problem) for problem in problems] == [ZeroDivisionError]
-
-    run(main())
-
-
-@every_loop
-def test_a_thousand_connections_leave_the_descriptors_as_they_were(run: Run) -> None:
-    async def main() -> None:
-        before = descriptors()
-        for number in range(1000):
-            async with connected() as (connection, peer):
-                call = asyncio.create_task(connection.call(DOUBLE, number, None))
-                answered = await peer.call()
-                if number % 3 == 0:
-                    peer.reply(answered, number)
-                    assert await call == number
-                elif number % 3 == 1:
-                    peer.close()
-            await asyncio.gather(call, return_exceptions=True)
-        assert descriptors() == before
-
-    run(main())
+            call = asyncio.create_task(connection.call(DOUBLE, number, None))
+            answered = await peer.call()
+            if number % 3 == 0:
+                peer.reply(answered, number)
+                assert await call == number
+            elif number % 3 == 1:
+                peer.close()
+        await asyncio.gather(call, return_exceptions=True)
+    assert descriptors() == before
 
 
 def test_a_connection_is_for_one_loop() -> None:
@@ -184,45 +169,36 @@ def test_a_keepalive_that_is_none_leaves_the_stream_alone() -> None:
 
 
 @every_loop
-def test_a_ping_is_answered(run: Run) -> None:
-    async def main() -> None:
-        async with connected() as (_, peer):
-            peer.core.start_keepalive(1.0, 5, 0.0)
-            assert peer.core.tick(1.0)
-            peer.flush()
-            async with asyncio.timeout(DEADLINE):
-                while not peer.received:
-                    await asyncio.sleep(0)
-            assert peer.received == 28
-
-    run(main())
+async def test_a_ping_is_answered() -> None:
+    async with connected() as (_, peer):
+        peer.core.start_keepalive(1.0, 5, 0.0)
+        assert peer.core.tick(1.0)
+        peer.flush()
+        async with asyncio.timeout(DEADLINE):
+            while not peer.received:
+                await asyncio.sleep(0)
+        assert peer.received == 28
 
 
 @every_loop
-def test_a_silent_server_is_asked_and_given_up(run: Run) -> None:
-    async def main() -> None:
-        async with connected(keepalive=(0.01, 3)) as (connection, peer):
-            peer.is_mute = True
-            call = asyncio.create_task(connection.call(DOUBLE, 1, None))
-            await peer.call()
-            with pytest.raises(ConnectionClosed, match=r"no sign of life .* 0.04 sec") as caught:
-                await call
-            assert caught.value.reason == 2
-            await peer.gone()
-            assert peer.received == 32 + 3 * 28
-
-    run(main())
+async def test_a_silent_server_is_asked_and_given_up() -> None:
+    async with connected(keepalive=(0.01, 3)) as (connection, peer):
+        peer.is_mute = True
+        call = asyncio.create_task(connection.call(DOUBLE, 1, None))
+        await peer.call()
+        with pytest.raises(ConnectionClosed, match=r"no sign of life .* 0.04 sec") as caught:
+            await call
+        assert caught.value.reason == 2
+        await peer.gone()
+        assert peer.received == 32 + 3 * 28
 
 
 @every_loop
-def test_a_server_that_answers_is_not_given_up(run: Run) -> None:
-    async def main() -> None:
-        async with connected(keepalive=(0.005, 50)) as (connection, peer):
-            async with asyncio.timeout(DEADLINE):
-                while peer.received < 60 * 28:
-                    await asyncio.sleep(0)
-            connection.start_keepalive(0, 0)
-            assert connection.closed is None
-            assert channel_of(connection).core.keepalive is None
-
-    run(main())
+async def test_a_server_that_answers_is_not_given_up() -> None:
+    async with connected(keepalive=(0.005, 50)) as (connection, peer):
+        async with asyncio.timeout(DEADLINE):
+            while peer.received < 60 * 28:
+                await asyncio.sleep(0)
+        connection.start_keepalive(0, 0)
+        assert connection.closed is None
+        assert channel_of(connection).core.keepalive is None

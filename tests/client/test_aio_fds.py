@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import pytest
-from client.aio_peer import DOUBLE, PASS, Peer, Run, channel_of, connected, every_loop, raw
+from client.aio_peer import DOUBLE, PASS, Peer, channel_of, connected, every_loop, raw
 
 from rpcgen.runtime.client.aio import AsyncConnection
 from rpcgen.runtime.errors import (
@@ -33,11 +33,6 @@ def pipe() -> Iterator[list[int]]:
     close(files)
 
 
-async def with_pipe(main: Callable[[list[int]], Awaitable[None]]) -> None:
-    with pipe() as files:
-        await main(files)
-
-
 def is_same(one: int, two: int) -> bool:
     return os.fstat(one).st_ino == os.fstat(two).st_ino
 
@@ -55,8 +50,8 @@ def close(fds: list[int]) -> None:
 
 
 @every_loop
-def test_descriptors_travel_both_ways(run: Run) -> None:
-    async def main(files: list[int]) -> None:
+async def test_descriptors_travel_both_ways() -> None:
+    with pipe() as files:
         async with connected() as (connection, peer):
             answering = asyncio.create_task(answer(peer, 5, files))
             value, returned = await connection.call_with_fds(PASS, 4, files[:1], None)
@@ -70,12 +65,10 @@ def test_descriptors_travel_both_ways(run: Run) -> None:
             assert await connection.call_with_fds(PASS, 4, [], None) == (5, [])
             assert await answering == []
 
-    run(with_pipe(main))
-
 
 @every_loop
-def test_other_calls_go_on_around_descriptors(run: Run) -> None:
-    async def main(files: list[int]) -> None:
+async def test_other_calls_go_on_around_descriptors() -> None:
+    with pipe() as files:
         async with connected() as (connection, peer):
             passing = [
                 asyncio.create_task(connection.call_with_fds(PASS, number, files, None))
@@ -95,12 +88,10 @@ def test_other_calls_go_on_around_descriptors(run: Run) -> None:
                 assert is_same(returned[1], files[1])
                 close(returned)
 
-    run(with_pipe(main))
-
 
 @every_loop
-def test_descriptors_that_nobody_expects_are_closed(run: Run) -> None:
-    async def main(files: list[int]) -> None:
+async def test_descriptors_that_nobody_expects_are_closed() -> None:
+    with pipe() as files:
         async with connected() as (connection, peer):
             waiting = asyncio.create_task(connection.call_with_fds(PASS, 1, [], None))
             first = await peer.call()
@@ -116,13 +107,11 @@ def test_descriptors_that_nobody_expects_are_closed(run: Run) -> None:
             peer.reply(first, 1)
             assert await waiting == (1, [])
 
-    run(with_pipe(main))
-
 
 @every_loop
 @pytest.mark.parametrize("first", ["reply", "cancellation"])
-def test_descriptors_of_a_cancelled_call_are_closed(run: Run, first: str) -> None:
-    async def main(files: list[int]) -> None:
+async def test_descriptors_of_a_cancelled_call_are_closed(first: str) -> None:
+    with pipe() as files:
         async with connected() as (connection, peer):
             call = asyncio.create_task(connection.call_with_fds(PASS, 1, files, None))
             late = await peer.call()
@@ -141,12 +130,10 @@ def test_descriptors_of_a_cancelled_call_are_closed(run: Run, first: str) -> Non
             assert await again == 8
             assert not channel_of(connection).core.stray_fds
 
-    run(with_pipe(main))
-
 
 @every_loop
-def test_descriptors_behind_an_error_or_garbage_are_closed(run: Run) -> None:
-    async def main(files: list[int]) -> None:
+async def test_descriptors_behind_an_error_or_garbage_are_closed() -> None:
+    with pipe() as files:
         async with connected() as (connection, peer):
             call = asyncio.create_task(connection.call_with_fds(PASS, 1, [], None))
             await peer.call()
@@ -171,25 +158,21 @@ def test_descriptors_behind_an_error_or_garbage_are_closed(run: Run) -> None:
                 await call
             assert isinstance(caught.value.__cause__, RemoteProtocolError)
 
-    run(with_pipe(main))
-
 
 @every_loop
-def test_descriptors_that_cannot_be_sent_are_closed(run: Run) -> None:
-    async def main(files: list[int]) -> None:
+async def test_descriptors_that_cannot_be_sent_are_closed() -> None:
+    with pipe() as files:
         async with connected(Limits(fds=2)) as (connection, _):
             with pytest.raises(LocalProtocolError, match="3 descriptors exceed 2"):
                 await connection.call_with_fds(PASS, 1, files[:1] * 3, None)
             with pytest.raises(LocalProtocolError, match="descriptor 9999 cannot be sent: Bad fi"):
                 await connection.call_with_fds(PASS, 1, [files[0], 9999], None)
 
-    run(with_pipe(main))
-
 
 @every_loop
 @pytest.mark.parametrize("by_server", [True, False])
-def test_descriptors_that_are_not_sent_before_the_end_are_closed(run: Run, by_server: bool) -> None:
-    async def main(files: list[int]) -> None:
+async def test_descriptors_that_are_not_sent_before_the_end_are_closed(by_server: bool) -> None:
+    with pipe() as files:
         async with connected() as (connection, peer):
             peer.stop_reading()
             calls = [
@@ -205,12 +188,10 @@ def test_descriptors_that_are_not_sent_before_the_end_are_closed(run: Run, by_se
             results = await asyncio.gather(*calls, return_exceptions=True)
             assert {type(result) for result in results} == {ConnectionClosed}
 
-    run(with_pipe(main))
-
 
 @every_loop
-def test_where_descriptors_cannot_travel_none_is_sent(run: Run) -> None:
-    async def main(files: list[int]) -> None:
+async def test_where_descriptors_cannot_travel_none_is_sent() -> None:
+    with pipe() as files:
         loop = asyncio.get_running_loop()
         with closing(socket.create_server(("127.0.0.1", 0))) as listening:
             one = socket.create_connection(listening.getsockname())
@@ -224,5 +205,3 @@ def test_where_descriptors_cannot_travel_none_is_sent(run: Run) -> None:
             await answer(two, 2, [])
             assert await call == (2, [])
         two.close()
-
-    run(with_pipe(main))

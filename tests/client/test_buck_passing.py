@@ -21,7 +21,7 @@ from peers import (
     Flags,
     Peer,
     ReceivedCall,
-    connected,
+    pair,
     result,
     start,
 )
@@ -282,7 +282,7 @@ class Talker:
 
 
 def test_thousands_of_calls_with_streams_and_events_between() -> None:
-    with connected() as (stream, peer), connect(stream) as connection:
+    with pair() as (connection, peer):
         server = Server(peer)
         server.start()
         ticks: list[int] = []

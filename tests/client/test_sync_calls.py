@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -21,9 +19,9 @@ from peers import (
     TICK,
     Peer,
     ReceivedCall,
-    connected,
     event,
     like,
+    pair,
     reply,
     result,
     start,
@@ -48,15 +46,6 @@ from rpcgen.runtime.program import Procedure
 
 WRONG: Procedure[Any, int] = DOUBLE
 """Lets a type checker pass what it should not."""
-
-
-@contextmanager
-def pair(
-    limits: Limits | None = None, *, strict: bool = False
-) -> Iterator[tuple[Connection, Peer]]:
-    """A connection and its peer."""
-    with connected() as (stream, peer), connect(stream, limits=limits, strict=strict) as connection:
-        yield connection, peer
 
 
 def exchange(connection: Connection, peer: Peer, value: int = 21) -> None:

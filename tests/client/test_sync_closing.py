@@ -20,6 +20,7 @@ from peers import (
     Peer,
     connected,
     open_fds,
+    pair,
     result,
     start,
 )
@@ -28,7 +29,7 @@ from libvirt_rpc.libvirt_common.types import VirConnectCloseReason
 from rpcgen.runtime.client.sync import Connection
 from rpcgen.runtime.connecting import connect
 from rpcgen.runtime.errors import ConnectionClosed
-from rpcgen.runtime.transport.dial import pair
+from rpcgen.runtime.transport import dial
 
 EOF = VirConnectCloseReason.VIR_CONNECT_CLOSE_REASON_EOF
 CLIENT = VirConnectCloseReason.VIR_CONNECT_CLOSE_REASON_CLIENT
@@ -90,7 +91,7 @@ def test_all_calls_fail_at_once(end: Callable[[Peer], None], count: int) -> None
 
 
 def test_replies_before_the_end_count() -> None:
-    with connected() as (stream, peer), connect(stream) as connection:
+    with pair() as (connection, peer):
         call = start(connection.call, DOUBLE, 1, None)
         got = peer.receive_call(DOUBLE)
         peer.reply(got, 2)
@@ -102,7 +103,7 @@ def test_replies_before_the_end_count() -> None:
 
 
 def test_what_the_server_said_last_is_heard_even_if_nothing_can_be_sent() -> None:
-    with connected() as (stream, peer), connect(stream) as connection:
+    with pair() as (connection, peer):
         opening = start(connection.open_stream, OPEN, Flags(0), int, None)
         call = peer.receive_call(OPEN)
         peer.reply(call, 0)
@@ -120,7 +121,7 @@ def test_what_the_server_said_last_is_heard_even_if_nothing_can_be_sent() -> Non
 
 
 def test_close_ends_the_sleep_of_all() -> None:
-    with connected() as (stream, peer), connect(stream) as connection:
+    with pair() as (connection, peer):
         calls = waiting(connection, peer, 5)
         connection.close()
         errors = [why(call) for call in calls]
@@ -145,7 +146,7 @@ def test_close_from_many_threads() -> None:
 
 
 def test_close_in_a_handler_of_events() -> None:
-    with connected() as (stream, peer), connect(stream) as connection:
+    with pair() as (connection, peer):
         connection.subscribe(TICK, lambda _: connection.close())
         (call,) = waiting(connection, peer, 1)
         peer.send_event(TICK, 1)
@@ -157,7 +158,7 @@ def test_close_in_a_handler_of_events() -> None:
 
 
 def test_callbacks_are_called_once_with_the_reason() -> None:
-    with connected() as (stream, peer), connect(stream) as connection:
+    with pair() as (connection, peer):
         told: SimpleQueue[tuple[str, ConnectionClosed, str]] = SimpleQueue()
 
         def tell(name: str) -> Callable[[ConnectionClosed], object]:
@@ -227,7 +228,7 @@ def test_a_holder_in_another_thread_closes_what_it_slept_on() -> None:
 
 def test_a_connection_that_nobody_closes_is_warned_of() -> None:
     fds = open_fds()
-    ours, theirs = pair()
+    ours, theirs = dial.pair()
     connection = connect(ours)
     with pytest.warns(ResourceWarning, match="unclosed"):  # noqa: PT031  (del cannot raise)
         del connection, ours

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import select
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from queue import SimpleQueue
 
 import pytest
@@ -25,6 +23,7 @@ from peers import (
     connected,
     event,
     like,
+    pair,
     result,
     start,
 )
@@ -38,12 +37,6 @@ from rpcgen.runtime.client.watch import Watch
 from rpcgen.runtime.connecting import connect
 from rpcgen.runtime.errors import ConnectionClosed
 from rpcgen.runtime.limits import Limits
-
-
-@contextmanager
-def pair(limits: Limits | None = None) -> Iterator[tuple[Connection, Peer]]:
-    with connected() as (stream, peer), connect(stream, limits=limits) as connection:
-        yield connection, peer
 
 
 def test_events_come_in_order_while_nobody_calls() -> None:

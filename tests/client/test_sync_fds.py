@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from peers import (
@@ -17,9 +16,9 @@ from peers import (
     PASS_BLOB,
     TAKE,
     Peer,
-    connected,
     like,
     open_fds,
+    pair,
     reply,
     result,
     start,
@@ -51,12 +50,6 @@ def file() -> Iterator[int]:
     fd = os.memfd_create("a file of the test")
     yield fd
     os.close(fd)
-
-
-@contextmanager
-def pair() -> Iterator[tuple[Connection, Peer]]:
-    with connected() as (stream, peer), connect(stream) as connection:
-        yield connection, peer
 
 
 def is_same(one: int, other: int) -> bool:

@@ -29,6 +29,7 @@ from peers import (
     Peer,
     ReceivedCall,
     connected,
+    pair,
     result,
     start,
 )
@@ -75,7 +76,7 @@ def _handler() -> Iterator[None]:
 
 
 def test_the_holder_is_interrupted() -> None:
-    with connected() as (stream, peer), connect(stream) as connection:
+    with pair() as (connection, peer):
 
         def play() -> None:
             late = peer.receive_call(DOUBLE)
@@ -92,7 +93,7 @@ def test_the_holder_is_interrupted() -> None:
 
 
 def test_who_sleeps_behind_the_holder_is_interrupted() -> None:
-    with connected() as (stream, peer), connect(stream) as connection:
+    with pair() as (connection, peer):
         holder = start(connection.call, DOUBLE, 1, None)
         first = peer.receive_call(DOUBLE)
 
@@ -110,7 +111,7 @@ def test_who_sleeps_behind_the_holder_is_interrupted() -> None:
 
 
 def test_the_buck_goes_on_when_its_holder_is_interrupted() -> None:
-    with connected() as (stream, peer), connect(stream) as connection:
+    with pair() as (connection, peer):
 
         def play() -> int:
             peer.receive_call(DOUBLE)
@@ -128,7 +129,7 @@ def test_the_buck_goes_on_when_its_holder_is_interrupted() -> None:
 
 
 def test_a_stream_is_aborted_without_waiting() -> None:
-    with connected() as (stream, peer), connect(stream) as connection:
+    with pair() as (connection, peer):
 
         def play() -> None:
             call = peer.receive_call(OPEN)
@@ -159,7 +160,7 @@ def test_a_stream_is_aborted_without_waiting() -> None:
 
 
 def test_a_stream_that_opens_after_all_is_aborted() -> None:
-    with connected() as (stream, peer), connect(stream) as connection:
+    with pair() as (connection, peer):
 
         def play() -> None:
             opened = peer.receive_call(OPEN)
@@ -180,7 +181,7 @@ def test_a_stream_that_opens_after_all_is_aborted() -> None:
 
 
 def test_a_write_is_interrupted_and_its_packet_still_goes_whole() -> None:
-    with connected() as (stream, peer), connect(stream) as connection:
+    with pair() as (connection, peer):
         data = bytes(range(256)) * 1000
 
         def play() -> None:

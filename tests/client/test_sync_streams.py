@@ -24,8 +24,8 @@ from peers import (
     Flags,
     Peer,
     Received,
-    connected,
     like,
+    pair,
     reply,
     result,
     start,
@@ -88,7 +88,7 @@ class Opened:
 def opened(
     flags: int = 0, timeout: float | None = None, limits: Limits | None = None
 ) -> Iterator[Opened]:
-    with connected() as (stream, peer), connect(stream, limits=limits) as connection:
+    with pair(limits) as (connection, peer):
         yield Opened(connection, peer, flags, timeout)
 
 
@@ -132,7 +132,7 @@ def test_iterating_gives_packets_to_the_end() -> None:
 
 
 def test_data_before_the_reply() -> None:
-    with connected() as (stream, peer), connect(stream) as connection:
+    with pair() as (connection, peer):
         opening = start(connection.open_stream, OPEN, Flags(0), int, None)
         call = peer.receive_call(OPEN)
         peer.send(like(call.header, b"early", type=STREAM, status=CONTINUE) + reply(call, 0))
@@ -342,7 +342,7 @@ def test_an_error_lying_in_the_socket_is_seen_by_the_next_write() -> None:
 
 
 def test_a_refused_call_opens_nothing() -> None:
-    with connected() as (stream, peer), connect(stream) as connection:
+    with pair() as (connection, peer):
         opening = start(connection.open_stream, OPEN, Flags(0), int, None)
         peer.refuse(peer.receive_call(OPEN), BROKEN)
         assert isinstance(opening.exception(DEADLINE), RemoteError)
@@ -350,7 +350,7 @@ def test_a_refused_call_opens_nothing() -> None:
 
 
 def test_a_reply_that_is_none_aborts_its_stream() -> None:
-    with connected() as (stream, peer), connect(stream) as connection:
+    with pair() as (connection, peer):
         opening = start(connection.open_stream, OPEN, Flags(0), int, None)
         call = peer.receive_call(OPEN)
         peer.send(like(call.header, b"odd", type=1))
@@ -406,7 +406,7 @@ def test_an_error_in_the_block_matters_more_than_a_late_confirmation() -> None:
 
 
 def test_a_stream_whose_opening_was_too_slow_is_aborted() -> None:
-    with connected() as (stream, peer), connect(stream) as connection:
+    with pair() as (connection, peer):
         with pytest.raises(CallTimeout):
             connection.open_stream(OPEN, Flags(0), int, 0.01)
         call = peer.receive_call(OPEN)

@@ -103,18 +103,14 @@ def test_where_it_cannot_listen(address: str) -> None:
 def test_with_certificates_and_users(tmp_path: Path) -> None:
     pytest.importorskip("cryptography", reason="not installed: cryptography")
     pytest.importorskip("scramp", reason="not installed: scramp")
-    from tls.authority import Authority, write_pki
+    from pki import write_both
 
     from rpcgen import libvirt
     from rpcgen.runtime import AuthError
     from rpcgen.runtime.auth.mechanism import Secret
     from rpcgen.runtime.auth.users import UserStore
-    from rpcgen.runtime.tls.certificates import Role
 
-    authority = Authority()
-    for role in Role:
-        leaf = authority.issue("localhost", role, san=["127.0.0.1"])
-        write_pki(tmp_path / "pki", authority, leaf, role)
+    write_both(tmp_path / "pki")
     UserStore(tmp_path / "users").add("fred", Secret("secret"))
     files = ("--pkipath", f"{tmp_path}/pki", "--users", f"{tmp_path}/users")
     answers = {"user": "fred", "password": "secret"}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from interop.daemons import Libvirtd, Pool, Virtlockd, Virtlogd, directory_pool, running
+from interop.sshd import Sshd, sshd_running
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +29,13 @@ def virtlogd() -> Iterator[Virtlogd]:
     """A log daemon."""
     with running(Virtlogd) as daemon:
         yield daemon
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[Sshd]:
+    """A real one, with keys of its own."""
+    with sshd_running(tmp_path) as server:
+        yield server
 
 
 @pytest.fixture

@@ -152,6 +152,12 @@ class ListeningLibvirtd(Libvirtd):
 D = TypeVar("D", bound=Daemon)
 
 
+def free_port() -> int:
+    """A port of loopback that nobody has: not every peer can let the system choose."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
 def virsh(
     uri: str, *arguments: str | Path, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from interop.daemons import DEADLINE, PATH
+from interop.daemons import DEADLINE, PATH, free_port
 
 REALM = "TEST.REALM"
 USER = "fred"
@@ -122,12 +121,6 @@ def _wait_for(process: subprocess.Popen[bytes], word: bytes) -> None:
         part = os.read(process.stderr.fileno(), 4096) if ready else b""
         assert part, f"krb5kdc did not come up: {said.decode()}"
         said += part
-
-
-def free_port() -> int:
-    """A port that nobody on loopback listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def _run(environment: dict[str, str], *argv: str, text: str = "") -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from helpers import require
-from interop.daemons import DEADLINE
+from interop.daemons import DEADLINE, free_port
 
 
 class Sshd(NamedTuple):
@@ -55,7 +54,7 @@ def sshd_running(folder: Path, settings: str = "") -> Iterator[Sshd]:
             make_key(key)
     shutil.copy(folder / "id.pub", folder / "authorized_keys")
     os.makedirs("/run/sshd", exist_ok=True)  # a folder that sshd insists on
-    port = _free_port()
+    port = free_port()
     (folder / "config").write_text(f"""
 Port {port}
 ListenAddress 127.0.0.1
@@ -92,10 +91,3 @@ PermitRootLogin prohibit-password
     finally:
         running.terminate()
         running.communicate(timeout=DEADLINE)
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port

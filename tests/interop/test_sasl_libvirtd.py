@@ -15,9 +15,18 @@ from tempfile import TemporaryDirectory
 import pytest
 from helpers import require
 from interop import kdc
-from interop.daemons import DEADLINE, PATH, WAYS, Libvirtd, ListeningLibvirtd, Setting, running
+from interop.daemons import (
+    DEADLINE,
+    PATH,
+    WAYS,
+    Libvirtd,
+    ListeningLibvirtd,
+    Setting,
+    free_port,
+    running,
+)
+from pki import write_both
 from raw import ERROR, OK, Raw
-from tls.authority import Authority, write_pki
 from wiretap import Wiretap
 
 from rpcgen import libvirt
@@ -26,7 +35,6 @@ from rpcgen.runtime.auth.choice import Credentials, choose, start_with
 from rpcgen.runtime.auth.client import ClientExchange
 from rpcgen.runtime.auth.mechanism import Secret
 from rpcgen.runtime.errors import AuthError
-from rpcgen.runtime.tls.certificates import Role
 
 REMOTE = 0x20008086
 OPEN, AUTH_LIST, INIT, START, STEP = 1, 66, 67, 68, 69
@@ -100,7 +108,7 @@ def daemon(
     settings: dict[str, Setting] = {"auth_unix_rw": "sasl", "auth_tcp": "sasl"}
     settings |= {"listen_tls": 0, "listen_tcp": 1, "listen_addr": "127.0.0.1"}
     settings |= more
-    port = kdc.free_port()
+    port = free_port()
     (folder / "port").write_text(str(port))
     with running(ours, WAYS[0], **settings, tcp_port=str(port)) as process:
         yield process
@@ -253,10 +261,8 @@ def test_sessions_over_a_unix_socket(guarded: Libvirtd, name: str) -> None:
 
 
 def test_sessions_over_tls(tmp_path: Path) -> None:
-    authority = Authority()
-    for role in Role:
-        write_pki(tmp_path, authority, authority.issue("localhost", role), role)
-    port = kdc.free_port()
+    write_both(tmp_path)
+    port = free_port()
     settings: dict[str, Setting] = {"listen_tls": 1, "tls_port": str(port), "auth_tls": "sasl"}
     for key, file in (("ca", "cacert"), ("cert", "servercert"), ("key", "serverkey")):
         settings[f"{key}_file"] = f"{tmp_path}/{file}.pem"

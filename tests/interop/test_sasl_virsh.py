@@ -12,7 +12,7 @@ from helpers import require
 from interop import kdc
 from interop.daemons import DEADLINE, virsh
 from libvirt_session.guarded import PASSWORD, Guarded
-from tls.authority import Authority, write_pki
+from pki import write_both
 from wiretap import Wiretap
 
 from rpcgen import libvirt
@@ -20,7 +20,6 @@ from rpcgen.libvirt.authentication import Authentication
 from rpcgen.runtime import Server, ServerTls
 from rpcgen.runtime.auth.mechanism import Secret
 from rpcgen.runtime.auth.users import UserStore
-from rpcgen.runtime.tls.certificates import Role
 
 MECHANISMS = ["SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"]
 
@@ -31,11 +30,7 @@ def folder() -> Iterator[Path]:
         folder = Path(name)
         store = UserStore(folder / "users")
         store.add("fred", Secret(PASSWORD), ["SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512"])
-        authority = Authority()
-        server = authority.issue("localhost", Role.SERVER)
-        write_pki(folder / "pki", authority, server, Role.SERVER)
-        client = authority.issue("client", Role.CLIENT)
-        write_pki(folder / "pki", authority, client, Role.CLIENT)
+        write_both(folder / "pki")
         yield folder
 
 

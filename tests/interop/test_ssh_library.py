@@ -34,13 +34,6 @@ FLOOD = 8 << 20
 """Bytes: four windows of SSH."""
 
 
-@pytest.fixture
-def sshd(tmp_path: Path) -> Iterator[Sshd]:
-    """A real one, with keys of its own."""
-    with sshd_running(tmp_path) as server:
-        yield server
-
-
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
     """Neither threads nor descriptors."""

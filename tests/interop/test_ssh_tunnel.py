@@ -6,14 +6,13 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
 import pytest
 from interop.daemons import DEADLINE, Libvirtd, virsh
-from interop.sshd import Sshd, sshd_running
+from interop.sshd import Sshd
 
 from rpcgen import libvirt
 from rpcgen.examples.hypervisor.hypervisor import Hypervisor
@@ -80,13 +79,6 @@ def test_a_socket_with_a_space_reaches_the_far_side_whole() -> None:
     script = shlex.split(address(uri).removeprefix("command:"))[-1]
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "-U /a 'b"
-
-
-@pytest.fixture
-def sshd(tmp_path: Path) -> Iterator[Sshd]:
-    """A real one, with keys of its own."""
-    with sshd_running(tmp_path) as server:
-        yield server
 
 
 def test_a_session_through_sshd(libvirtd: Libvirtd, sshd: Sshd) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from helpers import require
-from interop.daemons import DEADLINE, PATH, ListeningLibvirtd, running, virsh
+from interop.daemons import DEADLINE, PATH, ListeningLibvirtd, free_port, running, virsh
 from tls.authority import Authority, dn, write_pki
 
 from rpcgen import libvirt
@@ -46,13 +45,6 @@ class Pki:
 @pytest.fixture(scope="module")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
     return Pki(tmp_path_factory.mktemp("pki"))
-
-
-def free_port() -> int:
-    """A port that nobody has: a daemon cannot let the system choose."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager
@@ -164,28 +156,36 @@ def test_virsh_does_not_take_our_server_for_another(pki: Pki) -> None:
         assert done.returncode == 0, done.stderr
 
 
+def attempt(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a client of TLS that has nothing to say, in English."""
+    require(shutil.which(command[0], path=PATH), f"not installed: {command[0]}")
+    return subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+        timeout=DEADLINE,
+        env={"PATH": PATH, "LC_ALL": "C"},
+    )
+
+
 VERSIONS = {"-tls1": False, "-tls1_1": False, "-tls1_2": True, "-tls1_3": True}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_openssl_with_each_version(version: str, pki: Pki) -> None:
-    require(shutil.which("openssl"), "not installed: openssl")
     files = pki.folder
     with hypervisor(pki) as port:
-        done = subprocess.run(
-            [
-                *("openssl", "s_client", "-connect", f"127.0.0.1:{port}", version),
-                *("-cipher", "ALL:@SECLEVEL=0") * (version != "-tls1_3"),
-                *("-CAfile", files / "cacert.pem", "-verify_return_error"),
-                *("-cert", files / "clientcert.pem", "-key", files / "clientkey.pem"),
-            ],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            timeout=DEADLINE,
+        done = attempt(
+            *("openssl", "s_client", "-connect", f"127.0.0.1:{port}", version),
+            *("-cipher", "ALL:@SECLEVEL=0") * (version != "-tls1_3"),
+            *("-CAfile", files / "cacert.pem", "-verify_return_error"),
+            *("-cert", files / "clientcert.pem", "-key", files / "clientkey.pem"),
         )
-    said = done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
-    assert (b"Cipher is (NONE)" not in done.stdout) is VERSIONS[version], said
+    said = done.stdout + done.stderr
+    assert ("Cipher is (NONE)" not in done.stdout) is VERSIONS[version], said
     assert ("alert protocol version" in said) is not VERSIONS[version], said
 
 
@@ -204,20 +204,11 @@ PRIORITIES = {
 
 @pytest.mark.parametrize("priority", PRIORITIES)
 def test_gnutls_with_each_priority(priority: str, pki: Pki) -> None:
-    require(shutil.which("gnutls-cli"), "not installed: gnutls-cli")
     files = pki.folder
     with hypervisor(pki) as port:
-        done = subprocess.run(
-            [
-                *("gnutls-cli", "--port", str(port), "--priority", priority, "localhost"),
-                *("--x509cafile", files / "cacert.pem", "--x509certfile"),
-                *(files / "clientcert.pem", "--x509keyfile", files / "clientkey.pem"),
-            ],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=DEADLINE,
-            env={"PATH": PATH, "LC_ALL": "C"},
+        done = attempt(
+            *("gnutls-cli", "--port", str(port), "--priority", priority, "localhost"),
+            *("--x509cafile", files / "cacert.pem", "--x509certfile"),
+            *(files / "clientcert.pem", "--x509keyfile", files / "clientkey.pem"),
         )
     assert ("Handshake was completed" in done.stdout) is PRIORITIES[priority], done

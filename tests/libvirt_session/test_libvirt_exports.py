@@ -27,7 +27,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 @pytest.mark.parametrize(
     ("what", "spared"),
     [
-        ("rpcgen.libvirt", ("libvirt_rpc", "rpcgen.runtime", "rpcgen.libvirt.")),
+        ("rpcgen.libvirt", ("libvirt_rpc", "rpcgen.runtime.", "rpcgen.libvirt.")),
         ("rpcgen.libvirt.uri", ("libvirt_rpc", "asyncio")),
         ("rpcgen.libvirt.session", ("asyncio", "libvirt_rpc.qemu", "libvirt_rpc.lxc")),
     ],
@@ -36,4 +36,5 @@ def test_nothing_is_imported_in_vain(what: str, spared: tuple[str, ...]) -> None
     code = f"import sys; sys.path += {ROOTS}; import {what}; print(*sys.modules)"
     command = [sys.executable, "-I", "-S", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert [name for name in done.stdout.split() if name.startswith(spared)] == []
+    brought = set(done.stdout.split()) - {"rpcgen.runtime.exports"}
+    assert {name for name in brought if name.startswith(spared)} == set()

@@ -11,14 +11,13 @@ import pytest
 pytest.importorskip("cryptography", reason="not installed: cryptography")
 pytest.importorskip("scramp", reason="not installed: scramp")
 
-from tls.authority import Authority, write_pki
+from pki import write_both
 
 from rpcgen.examples.hypervisor.hypervisor import Hypervisor
 from rpcgen.libvirt.authentication import ATTEMPTS_MAX
 from rpcgen.runtime import ClientTls, Server, ServerTls
 from rpcgen.runtime.auth.mechanism import Secret
 from rpcgen.runtime.auth.users import UserStore
-from rpcgen.runtime.tls.certificates import Role
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/security.md").read_text()
@@ -40,10 +39,7 @@ def test_each_promise_has_its_tests() -> None:
 def test_its_server_and_its_client(tmp_path: Path) -> None:
     store = UserStore(tmp_path / "users")
     store.add("fred", Secret("secret"))
-    authority = Authority()
-    for role in Role:
-        leaf = authority.issue("localhost", role, san=["localhost"])
-        write_pki(tmp_path / "pki", authority, leaf, role)
+    write_both(tmp_path / "pki")
     given = {
         "MyHypervisor": Hypervisor,
         "Server": lambda programs, **settings: Server(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -35,97 +36,71 @@ LIFECYCLE = VirDomainEventID.VIR_DOMAIN_EVENT_ID_LIFECYCLE
 OPEN = ["auth_list", "connect_open 'test:///default' 0"]
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "s"
+def on_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test, or a part of one, within its time; nothing may be left on the loop."""
 
-
-@pytest.fixture
-def driver() -> Driver:
-    return Driver()
-
-
-@pytest.fixture
-def server(driver: Driver, path: Path) -> Iterator[Server]:
-    with serving(driver, path) as server:
-        yield server
-
-
-def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run a test within its time; nothing may be left on the loop."""
-
-    async def judged() -> None:
+    async def judged(**given: Any) -> None:
         async with asyncio.timeout(DEADLINE):
-            await main
+            await test(**given)
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
-    asyncio.run(judged())
+    return wraps(test)(lambda **given: asyncio.run(judged(**given)))
 
 
-def test_what_is_said_from_open_to_close(driver: Driver, server: Server, path: Path) -> None:
-    async def main() -> None:
-        async with open_async(uri(path)) as session:
-            assert driver.called() == OPEN
-            assert driver.asked == [14, 15]
-            assert session.uri == uri(path)
-            assert await session.remote.connect_get_hostname() == "host"
-        assert driver.called() == ["connect_get_hostname", "connect_close"]
-
-    run(main())
+@on_a_loop
+async def test_what_is_said_from_open_to_close(driver: Driver, server: Server, path: Path) -> None:
+    async with open_async(uri(path)) as session:
+        assert driver.called() == OPEN
+        assert driver.asked == [14, 15]
+        assert session.uri == uri(path)
+        assert await session.remote.connect_get_hostname() == "host"
+    assert driver.called() == ["connect_get_hostname", "connect_close"]
 
 
-def test_it_can_be_awaited(driver: Driver, server: Server, path: Path) -> None:
-    async def main() -> None:
-        session = await open_async(uri(path), readonly=True, keepalive=(60, 3), timeout=DEADLINE)
-        assert driver.called() == ["auth_list", "connect_open 'test:///default' 1"]
-        assert driver.asked == [10, 14, 15]
-        await session.close()
-        await session.close()
-        assert driver.called() == ["connect_close"]
-        with pytest.raises(ConnectionClosed):
-            await session.remote.connect_get_hostname()
-
-    run(main())
+@on_a_loop
+async def test_it_can_be_awaited(driver: Driver, server: Server, path: Path) -> None:
+    session = await open_async(uri(path), readonly=True, keepalive=(60, 3), timeout=DEADLINE)
+    assert driver.called() == ["auth_list", "connect_open 'test:///default' 1"]
+    assert driver.asked == [10, 14, 15]
+    await session.close()
+    await session.close()
+    assert driver.called() == ["connect_close"]
+    with pytest.raises(ConnectionClosed):
+        await session.remote.connect_get_hostname()
 
 
-def test_without_a_uri_the_server_chooses(
+@on_a_loop
+async def test_without_a_uri_the_server_chooses(
     driver: Driver, server: Server, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def main() -> None:
-        monkeypatch.setenv("LIBVIRT_DEFAULT_URI", f"remote+unix:///?socket={path}")
-        async with open_async() as session:
-            assert driver.called() == ["auth_list", "connect_open '' 0", "connect_get_uri"]
-            assert session.uri == "test:///chosen"
-
-    run(main())
+    monkeypatch.setenv("LIBVIRT_DEFAULT_URI", f"remote+unix:///?socket={path}")
+    async with open_async() as session:
+        assert driver.called() == ["auth_list", "connect_open '' 0", "connect_get_uri"]
+        assert session.uri == "test:///chosen"
 
 
-def test_programs_share_the_connection(driver: Driver, server: Server, path: Path) -> None:
-    async def main() -> None:
-        async with open_async(uri(path)) as session:
-            for call in (
-                session.qemu.domain_agent_command(DOMAIN, "{}", 0),
-                session.lxc.domain_open_namespace(DOMAIN),
-            ):
-                with pytest.raises(RemoteError) as caught:
-                    await call
-                assert caught.value.code == VirErrorNumber.VIR_ERR_RPC
-            assert await session.remote.connect_get_hostname() == "host"
-
-    run(main())
+@on_a_loop
+async def test_programs_share_the_connection(driver: Driver, server: Server, path: Path) -> None:
+    async with open_async(uri(path)) as session:
+        for call in (
+            session.qemu.domain_agent_command(DOMAIN, "{}", 0),
+            session.lxc.domain_open_namespace(DOMAIN),
+        ):
+            with pytest.raises(RemoteError) as caught:
+                await call
+            assert caught.value.code == VirErrorNumber.VIR_ERR_RPC
+        assert await session.remote.connect_get_hostname() == "host"
 
 
-def test_features_are_asked_once(driver: Driver, server: Server, path: Path) -> None:
-    async def main() -> None:
-        async with open_async(uri(path), keepalive=(60, 3)) as session:
-            assert await session.supports(14)
-            assert not await session.supports(99)
-            features = await session.features()
-            assert features == {VirDrvFeature(number) for number in (8, 9, 10, 14, 15, 16)}
-            await session.features()
-            assert sorted(driver.asked) == [*range(1, 17), 99]
-
-    run(main())
+@on_a_loop
+async def test_features_are_asked_once(driver: Driver, server: Server, path: Path) -> None:
+    async with open_async(uri(path), keepalive=(60, 3)) as session:
+        assert await session.supports(14)
+        assert not await session.supports(99)
+        features = await session.features()
+        assert features == {VirDrvFeature(number) for number in (8, 9, 10, 14, 15, 16)}
+        await session.features()
+        assert sorted(driver.asked) == [*range(1, 17), 99]
 
 
 @pytest.mark.parametrize("is_there", [True, False])
@@ -136,17 +111,19 @@ def test_signs_of_life_are_asked_for_if_the_server_gives_them(
     monkeypatch.setattr(AsyncConnection, "start_keepalive", lambda _, *given: started.append(given))
     driver.features ^= set() if is_there else {10}
 
+    @on_a_loop
     async def main() -> None:
         async with open_async(uri(path), keepalive=(60, 3)) as session:
             assert await session.supports(10) is is_there
 
-    run(main())
+    main()
     assert started == ([(60, 3)] if is_there else [])
 
 
 def test_what_cannot_be_opened_leaves_nothing_open(
     driver: Driver, server: Server, path: Path
 ) -> None:
+    @on_a_loop
     async def main() -> None:
         driver.faults["connect_open"] = RemoteError(5, "no such driver")
         with pytest.raises(RemoteError, match="no such driver"):
@@ -155,87 +132,82 @@ def test_what_cannot_be_opened_leaves_nothing_open(
         with pytest.raises(AuthError, match="demands authentication by method 7"):
             await open_async(uri(path))
 
-    run(main())
+    main()
     assert all(driver.gone.acquire(timeout=DEADLINE) for _ in range(2))
 
 
-def test_nobody_there_is_a_connect_error(path: Path) -> None:
-    async def main() -> None:
-        with pytest.raises(ConnectError):
-            await open_async(uri(path))
-
-    run(main())
+@on_a_loop
+async def test_nobody_there_is_a_connect_error(path: Path) -> None:
+    with pytest.raises(ConnectError):
+        await open_async(uri(path))
 
 
-def test_every_registration_gets_its_own_events(driver: Driver, server: Server, path: Path) -> None:
-    async def main() -> None:
-        driver.hasty = True
-        handled: asyncio.Queue[Any] = asyncio.Queue()
-        async with open_async(uri(path)) as session:
-            one = await session.on_domain_event(LIFECYCLE, handled.put_nowait)
-            two = await session.on_domain_event(LIFECYCLE, domain=DOMAIN)
-            assert driver.called()[2:] == [
-                "connect_domain_event_callback_register_any 0 None",
-                "connect_domain_event_callback_register_any 0 'web'",
-            ]
-            await session.remote.domain_lookup_by_name("web")
-            events = aiter(two)
-            assert [(await anext(events)).msg.detail for _ in range(2)] == [1, 1]
-            assert [(await handled.get()).msg.detail for _ in range(2)] == [0, 0]
-            await one.cancel()
-            await one.cancel()
-            driver.called()
-            await session.remote.domain_lookup_by_name("web")
-            assert (await anext(events)).callback_id == 1
-            assert handled.empty()
-        with pytest.raises(StopAsyncIteration):
-            await anext(events)
-        assert driver.called() == [
-            "domain_lookup_by_name 'web'",
-            "connect_domain_event_callback_deregister_any 1",
-            "connect_close",
+@on_a_loop
+async def test_every_registration_gets_its_own_events(
+    driver: Driver, server: Server, path: Path
+) -> None:
+    driver.hasty = True
+    handled: asyncio.Queue[Any] = asyncio.Queue()
+    async with open_async(uri(path)) as session:
+        one = await session.on_domain_event(LIFECYCLE, handled.put_nowait)
+        two = await session.on_domain_event(LIFECYCLE, domain=DOMAIN)
+        assert driver.called()[2:] == [
+            "connect_domain_event_callback_register_any 0 None",
+            "connect_domain_event_callback_register_any 0 'web'",
+        ]
+        await session.remote.domain_lookup_by_name("web")
+        events = aiter(two)
+        assert [(await anext(events)).msg.detail for _ in range(2)] == [1, 1]
+        assert [(await handled.get()).msg.detail for _ in range(2)] == [0, 0]
+        await one.cancel()
+        await one.cancel()
+        driver.called()
+        await session.remote.domain_lookup_by_name("web")
+        assert (await anext(events)).callback_id == 1
+        assert handled.empty()
+    with pytest.raises(StopAsyncIteration):
+        await anext(events)
+    assert driver.called() == [
+        "domain_lookup_by_name 'web'",
+        "connect_domain_event_callback_deregister_any 1",
+        "connect_close",
+    ]
+
+
+@on_a_loop
+async def test_other_objects_have_events_too(driver: Driver, server: Server, path: Path) -> None:
+    async with open_async(uri(path)) as session:
+        row = rows.REMOTE_PROC_NETWORK_EVENT_LIFECYCLE
+        events = await session.on_event(row, about=NETWORK)
+        assert (await anext(aiter(events))).net == NETWORK
+        await events.cancel()
+        assert driver.called()[2:] == [
+            "connect_network_event_register_any 0 'lan'",
+            "connect_network_event_deregister_any 0",
         ]
 
-    run(main())
 
-
-def test_other_objects_have_events_too(driver: Driver, server: Server, path: Path) -> None:
-    async def main() -> None:
-        async with open_async(uri(path)) as session:
-            row = rows.REMOTE_PROC_NETWORK_EVENT_LIFECYCLE
-            events = await session.on_event(row, about=NETWORK)
-            assert (await anext(aiter(events))).net == NETWORK
-            await events.cancel()
-            assert driver.called()[2:] == [
-                "connect_network_event_register_any 0 'lan'",
-                "connect_network_event_deregister_any 0",
-            ]
-
-    run(main())
-
-
-def test_a_refused_registration_leaves_nothing(driver: Driver, server: Server, path: Path) -> None:
-    async def main() -> None:
-        driver.faults["connect_domain_event_callback_register_any"] = RemoteError(42, "no domain")
-        async with open_async(uri(path)) as session:
-            with pytest.raises(RemoteError, match="no domain"):
-                await session.on_domain_event(LIFECYCLE)
-            with pytest.raises(
-                ValueError, match="expected an event of a domain from 0 to 27, got 28"
-            ):
-                await session.on_domain_event(28)
-            with pytest.raises(
-                ValueError, match="carries a callbackID, got REMOTE_PROC_DOMAIN_EVENT_R"
-            ):
-                await session.on_event(rows.REMOTE_PROC_DOMAIN_EVENT_REBOOT)  # fmt: skip
-        assert driver.called()[3:] == ["connect_close"]
-
-    run(main())
+@on_a_loop
+async def test_a_refused_registration_leaves_nothing(
+    driver: Driver, server: Server, path: Path
+) -> None:
+    driver.faults["connect_domain_event_callback_register_any"] = RemoteError(42, "no domain")
+    async with open_async(uri(path)) as session:
+        with pytest.raises(RemoteError, match="no domain"):
+            await session.on_domain_event(LIFECYCLE)
+        with pytest.raises(ValueError, match="expected an event of a domain from 0 to 27, got 28"):
+            await session.on_domain_event(28)
+        with pytest.raises(
+            ValueError, match="carries a callbackID, got REMOTE_PROC_DOMAIN_EVENT_R"
+        ):
+            await session.on_event(rows.REMOTE_PROC_DOMAIN_EVENT_REBOOT)  # fmt: skip
+    assert driver.called()[3:] == ["connect_close"]
 
 
 def test_a_lost_connection_is_the_end_without_reconnect(
     driver: Driver, server: Server, path: Path
 ) -> None:
+    @on_a_loop
     async def main() -> None:
         async with open_async(uri(path)) as session:
             events = await session.on_domain_event(LIFECYCLE)
@@ -247,123 +219,114 @@ def test_a_lost_connection_is_the_end_without_reconnect(
                 await session.remote.connect_get_hostname()
             await events.cancel()
 
-    run(main())
+    main()
     assert "connect_close" not in driver.log
 
 
-def test_the_end_is_told(driver: Driver, server: Server, path: Path) -> None:
-    async def main() -> None:
-        reasons = asyncio.Queue[int]()
-        async with open_async(uri(path), reconnect=True) as session:
-            session.on_close(lambda closed: reasons.put_nowait(closed.reason))
-            with pytest.raises(ConnectionClosed):
-                await session.remote.connect_get_type()
-            assert await reasons.get() == VirConnectCloseReason.VIR_CONNECT_CLOSE_REASON_EOF
-            await session.remote.connect_get_hostname()
-            assert reasons.empty()
-        assert await reasons.get() == VirConnectCloseReason.VIR_CONNECT_CLOSE_REASON_CLIENT
-
-    run(main())
+@on_a_loop
+async def test_the_end_is_told(driver: Driver, server: Server, path: Path) -> None:
+    reasons = asyncio.Queue[int]()
+    async with open_async(uri(path), reconnect=True) as session:
+        session.on_close(lambda closed: reasons.put_nowait(closed.reason))
+        with pytest.raises(ConnectionClosed):
+            await session.remote.connect_get_type()
+        assert await reasons.get() == VirConnectCloseReason.VIR_CONNECT_CLOSE_REASON_EOF
+        await session.remote.connect_get_hostname()
+        assert reasons.empty()
+    assert await reasons.get() == VirConnectCloseReason.VIR_CONNECT_CLOSE_REASON_CLIENT
 
 
-def test_coroutines_may_handle_events(driver: Driver, server: Server, path: Path) -> None:
-    async def main() -> None:
-        names: asyncio.Queue[str] = asyncio.Queue()
-        async with open_async(uri(path), reconnect=True) as session:
+@on_a_loop
+async def test_coroutines_may_handle_events(driver: Driver, server: Server, path: Path) -> None:
+    names: asyncio.Queue[str] = asyncio.Queue()
+    async with open_async(uri(path), reconnect=True) as session:
 
-            async def handler(_: object) -> None:
-                names.put_nowait(await session.remote.connect_get_hostname())
+        async def handler(_: object) -> None:
+            names.put_nowait(await session.remote.connect_get_hostname())
 
-            await session.on_domain_event(LIFECYCLE, handler)
-            await session.remote.domain_lookup_by_name("web")
-            assert await names.get() == "host"
-
-    run(main())
+        await session.on_domain_event(LIFECYCLE, handler)
+        await session.remote.domain_lookup_by_name("web")
+        assert await names.get() == "host"
 
 
-def test_a_lost_connection_is_made_anew(driver: Driver, server: Server, path: Path) -> None:
-    async def main() -> None:
-        async with open_async(uri(path), reconnect=True) as session:
-            events = aiter(await session.on_domain_event(LIFECYCLE))
-            subscription = session.remote.on_domain_event_callback_lifecycle()
-            raw = aiter(subscription)
-            with pytest.raises(ConnectionClosed):
-                await session.remote.connect_get_type()
-            driver.called()
-            assert await session.remote.connect_get_hostname() == "host"
-            registering = "connect_domain_event_callback_register_any 0 None"
-            assert driver.called() == [*OPEN, registering, "connect_get_hostname"]
-            await session.remote.domain_lookup_by_name("web")
-            assert (await anext(events)).callback_id == 1
-            assert [(await anext(raw)).callback_id for _ in range(2)] == [0, 1]
-            subscription.cancel()
-            subscription.cancel()
-            with pytest.raises(StopAsyncIteration):
-                await anext(raw)
-        assert driver.called()[1:] == [
-            "connect_domain_event_callback_deregister_any 1",
-            "connect_close",
-        ]
-
-    run(main())
+@on_a_loop
+async def test_a_lost_connection_is_made_anew(driver: Driver, server: Server, path: Path) -> None:
+    async with open_async(uri(path), reconnect=True) as session:
+        events = aiter(await session.on_domain_event(LIFECYCLE))
+        subscription = session.remote.on_domain_event_callback_lifecycle()
+        raw = aiter(subscription)
+        with pytest.raises(ConnectionClosed):
+            await session.remote.connect_get_type()
+        driver.called()
+        assert await session.remote.connect_get_hostname() == "host"
+        registering = "connect_domain_event_callback_register_any 0 None"
+        assert driver.called() == [*OPEN, registering, "connect_get_hostname"]
+        await session.remote.domain_lookup_by_name("web")
+        assert (await anext(events)).callback_id == 1
+        assert [(await anext(raw)).callback_id for _ in range(2)] == [0, 1]
+        subscription.cancel()
+        subscription.cancel()
+        with pytest.raises(StopAsyncIteration):
+            await anext(raw)
+    assert driver.called()[1:] == [
+        "connect_domain_event_callback_deregister_any 1",
+        "connect_close",
+    ]
 
 
-def test_a_connection_lost_while_it_is_restored_is_restored(
+@on_a_loop
+async def test_a_connection_lost_while_it_is_restored_is_restored(
     driver: Driver, server: Server, path: Path
 ) -> None:
-    async def main() -> None:
-        async with open_async(uri(path), reconnect=True) as session:
-            await session.on_domain_event(LIFECYCLE)
-            driver.cuts = 2
-            with pytest.raises(ConnectionClosed):
-                await session.remote.connect_get_type()
-            driver.called()
-            assert await session.remote.connect_get_hostname() == "host"
-            registering = [*OPEN, "connect_domain_event_callback_register_any 0 None"]
-            assert driver.called() == [*registering * 3, "connect_get_hostname"]
-
-    run(main())
+    async with open_async(uri(path), reconnect=True) as session:
+        await session.on_domain_event(LIFECYCLE)
+        driver.cuts = 2
+        with pytest.raises(ConnectionClosed):
+            await session.remote.connect_get_type()
+        driver.called()
+        assert await session.remote.connect_get_hostname() == "host"
+        registering = [*OPEN, "connect_domain_event_callback_register_any 0 None"]
+        assert driver.called() == [*registering * 3, "connect_get_hostname"]
 
 
-def test_events_come_again_without_any_call(driver: Driver, server: Server, path: Path) -> None:
-    async def main() -> None:
-        driver.hasty = True
-        async with open_async(uri(path), reconnect=True) as session:
-            events = aiter(await session.on_domain_event(LIFECYCLE))
-            assert (await anext(events)).callback_id == 0
-            for client in server.sessions:
-                client.close()
-            assert (await anext(events)).callback_id == 1
-
-    run(main())
-
-
-def test_streams_and_descriptors_pass_a_restored_connection(
+@on_a_loop
+async def test_events_come_again_without_any_call(
     driver: Driver, server: Server, path: Path
 ) -> None:
-    async def main() -> None:
-        async with open_async(uri(path), reconnect=True) as session:
-            with pytest.raises(ConnectionClosed):
-                await session.remote.connect_get_type()
-            async with session.remote.domain_screenshot(DOMAIN, 0) as stream:
-                assert stream.reply == "image/x"
-                assert await stream.read() == b"pixels"
-            screenshot = session.remote.domain_screenshot(DOMAIN, 0)
-            with pytest.raises(LocalProtocolError, match="block has not been entered"):
-                await screenshot.read()
-            async with screenshot:
-                assert [data async for data in screenshot] == [b"pixels"]
-            with pytest.raises(LocalProtocolError, match="was entered before"):
-                await screenshot.__aenter__()
-            _, (fd,) = await session.remote.domain_open_graphics_fd(DOMAIN, 0)
-            os.close(fd)
+    driver.hasty = True
+    async with open_async(uri(path), reconnect=True) as session:
+        events = aiter(await session.on_domain_event(LIFECYCLE))
+        assert (await anext(events)).callback_id == 0
+        for client in server.sessions:
+            client.close()
+        assert (await anext(events)).callback_id == 1
 
-    run(main())
+
+@on_a_loop
+async def test_streams_and_descriptors_pass_a_restored_connection(
+    driver: Driver, server: Server, path: Path
+) -> None:
+    async with open_async(uri(path), reconnect=True) as session:
+        with pytest.raises(ConnectionClosed):
+            await session.remote.connect_get_type()
+        async with session.remote.domain_screenshot(DOMAIN, 0) as stream:
+            assert stream.reply == "image/x"
+            assert await stream.read() == b"pixels"
+        screenshot = session.remote.domain_screenshot(DOMAIN, 0)
+        with pytest.raises(LocalProtocolError, match="block has not been entered"):
+            await screenshot.read()
+        async with screenshot:
+            assert [data async for data in screenshot] == [b"pixels"]
+        with pytest.raises(LocalProtocolError, match="was entered before"):
+            await screenshot.__aenter__()
+        _, (fd,) = await session.remote.domain_open_graphics_fd(DOMAIN, 0)
+        os.close(fd)
 
 
 def test_what_the_server_does_not_register_again_is_dropped(
     driver: Driver, server: Server, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    @on_a_loop
     async def main() -> None:
         async with open_async(uri(path), reconnect=True) as session:
             gone = aiter(await session.on_domain_event(LIFECYCLE))
@@ -376,64 +339,58 @@ def test_what_the_server_does_not_register_again_is_dropped(
             news = aiter(stays)
             assert [(await anext(news)).callback_id for _ in range(2)] == [1, 2]
 
-    run(main())
+    main()
     assert "not registered again after the connection was restored: 'gone" in caplog.text
 
 
-def test_it_is_given_up_after_the_last_pause_and_tried_again_at_the_next_use(
+@on_a_loop
+async def test_it_is_given_up_after_the_last_pause_and_tried_again_at_the_next_use(
     driver: Driver, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(aio, "PAUSES", (0.0, 0.0))
 
-    async def main() -> None:
-        with serving(driver, path):
-            session = await open_async(uri(path), reconnect=True)
-            events = await session.on_domain_event(LIFECYCLE)
-        with pytest.raises(ConnectionClosed):
-            await anext(aiter(events))
-        with pytest.raises(ConnectError):
-            await session.remote.connect_get_hostname()
-        with serving(driver, path):
-            assert await session.remote.connect_get_hostname() == "host"
-            await session.remote.domain_lookup_by_name("web")
-            assert (await anext(aiter(events))).callback_id == 1
-            await session.close()
-
-    run(main())
+    with serving(driver, path):
+        session = await open_async(uri(path), reconnect=True)
+        events = await session.on_domain_event(LIFECYCLE)
+    with pytest.raises(ConnectionClosed):
+        await anext(aiter(events))
+    with pytest.raises(ConnectError):
+        await session.remote.connect_get_hostname()
+    with serving(driver, path):
+        assert await session.remote.connect_get_hostname() == "host"
+        await session.remote.domain_lookup_by_name("web")
+        assert (await anext(aiter(events))).callback_id == 1
+        await session.close()
 
 
-def test_who_waits_for_the_connection_waits_no_longer_than_said(
+@on_a_loop
+async def test_who_waits_for_the_connection_waits_no_longer_than_said(
     driver: Driver, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(aio, "PAUSES", (3600.0,))
 
-    async def main() -> None:
-        with serving(driver, path):
-            session = await open_async(uri(path), reconnect=True)
-        with pytest.raises(ConnectionClosed):
-            await session.remote.connect_get_hostname()
-        with pytest.raises(CallTimeout, match="was not restored in time"):
-            await session.remote.connect_get_hostname(timeout=0.0)
-        waiting = asyncio.create_task(session.remote.connect_get_hostname())
-        await asyncio.sleep(0)
-        await session.close()
-        with pytest.raises(ConnectionClosed):
-            await waiting
-
-    run(main())
+    with serving(driver, path):
+        session = await open_async(uri(path), reconnect=True)
+    with pytest.raises(ConnectionClosed):
+        await session.remote.connect_get_hostname()
+    with pytest.raises(CallTimeout, match="was not restored in time"):
+        await session.remote.connect_get_hostname(timeout=0.0)
+    waiting = asyncio.create_task(session.remote.connect_get_hostname())
+    await asyncio.sleep(0)
+    await session.close()
+    with pytest.raises(ConnectionClosed):
+        await waiting
 
 
-def test_a_refusal_ends_the_attempts(
+@on_a_loop
+async def test_a_refusal_ends_the_attempts(
     driver: Driver, server: Server, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(aio, "PAUSES", (0.0, 3600.0))
 
-    async def main() -> None:
-        async with open_async(uri(path), reconnect=True) as session:
-            driver.faults["connect_open"] = RemoteError(5, "no such driver any more")
-            with pytest.raises(ConnectionClosed):
-                await session.remote.connect_get_type()
-            with pytest.raises(RemoteError, match="no such driver any more"):
-                await session.remote.connect_get_hostname()
-
-    run(main())
+    async with open_async(uri(path), reconnect=True) as session:
+        driver.faults["connect_open"] = RemoteError(5, "no such driver any more")
+        with pytest.raises(ConnectionClosed):
+            await session.remote.connect_get_type()
+        with pytest.raises(RemoteError, match="no such driver any more"):
+            await session.remote.connect_get_hostname()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from queue import Queue
 from typing import Any
 
 import pytest
+from peers import start
 from scripted_driver import DOMAIN, NETWORK, Driver, serving, uri
 
 from libvirt_rpc.libvirt_common.types import VirConnectCloseReason, VirDomainEventID, VirDrvFeature
@@ -25,22 +25,6 @@ from rpcgen.runtime.server import Server
 DEADLINE = 20.0
 LIFECYCLE = VirDomainEventID.VIR_DOMAIN_EVENT_ID_LIFECYCLE
 OPEN = ["auth_list", "connect_open 'test:///default' 0"]
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "s"
-
-
-@pytest.fixture
-def driver() -> Driver:
-    return Driver()
-
-
-@pytest.fixture
-def server(driver: Driver, path: Path) -> Iterator[Server]:
-    with serving(driver, path) as server:
-        yield server
 
 
 def test_what_is_said_from_open_to_close(driver: Driver, server: Server, path: Path) -> None:
@@ -345,30 +329,22 @@ def test_who_waits_for_a_failure_shares_it(
 def test_what_is_made_after_the_end_is_closed(
     driver: Driver, server: Server, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connecting, may_go, errors = threading.Event(), threading.Event(), Queue[Exception]()
+    connecting, may_go = threading.Event(), threading.Event()
 
     def later(*given: Any, **named: Any) -> Connection:
         connecting.set()
         may_go.wait(DEADLINE)
         return reach(*given, **named)
 
-    def call() -> None:
-        try:
-            session.remote.connect_get_hostname()
-        except ConnectionClosed as error:
-            errors.put(error)
-
     session = libvirt.open(uri(path), reconnect=True)
     with pytest.raises(ConnectionClosed):
         session.remote.connect_get_type()
     monkeypatch.setattr(sessions, "reach", later)
-    thread = threading.Thread(target=call)
-    thread.start()
+    call = start(session.remote.connect_get_hostname)
     assert connecting.wait(DEADLINE)
     session.close()
     may_go.set()
-    assert isinstance(errors.get(timeout=DEADLINE), ConnectionClosed)
-    thread.join()
+    assert isinstance(call.exception(DEADLINE), ConnectionClosed)
     assert all(driver.gone.acquire(timeout=DEADLINE) for _ in range(2))
 
 
@@ -442,19 +418,9 @@ def test_who_waits_for_the_connection_waits_no_longer_than_said(
             session.remote.connect_get_type()
     with pytest.raises(CallTimeout, match="was not restored in time"):
         session.remote.connect_get_hostname(timeout=0.0)
-    errors = Queue[Exception]()
-
-    def call() -> None:
-        try:
-            session.remote.connect_get_hostname()
-        except ConnectionClosed as error:
-            errors.put(error)
-
-    waiting = threading.Thread(target=call)
-    waiting.start()
+    waiting = start(session.remote.connect_get_hostname)
     session.close()
-    assert isinstance(errors.get(timeout=DEADLINE), ConnectionClosed)
-    waiting.join()
+    assert isinstance(waiting.exception(DEADLINE), ConnectionClosed)
 
 
 def test_a_refusal_ends_the_attempts(

@@ -23,6 +23,9 @@ DEADLINE: Final = 30.0
 
 ROOT: Final = Path(__file__).parents[2]
 
+IMPORT: Final = "from rpcgen.runtime.process import *; import fcntl, os, signal"
+"""What the other process is told first."""
+
 LOOP: Final = """
 import ast, os, sys
 names = {}

@@ -24,12 +24,6 @@ from rpcgen.runtime.process import (
 )
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """A path at which there is nothing."""
-    return tmp_path / "child.pid"
-
-
 @contextmanager
 def cat(path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A child that ends with its input."""

@@ -6,29 +6,13 @@ import errno
 import fcntl
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from process.kit import Other, another, is_waited_for, run, until
+from process.kit import Other, is_waited_for, run, until
 
 from rpcgen.runtime.process import LockBusy, ProcessError, file_lock, lock_file, lock_range
 from rpcgen.runtime.process.locks import holder
-
-IMPORT = "from rpcgen.runtime.process import *; import os, fcntl"
-
-
-@pytest.fixture
-def other() -> Iterator[Other]:
-    """Another process, with everything imported."""
-    with another(IMPORT) as one:
-        yield one
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """A path at which there is nothing."""
-    return tmp_path / "lock"
 
 
 def locked(path: Path, more: str = "") -> str:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from process.kit import ROOT, Other, another, has_ended, is_waited_for, run, until
+from process.kit import IMPORT, ROOT, Other, another, has_ended, is_waited_for, run, until
 
 from rpcgen.runtime.process import (
     Pidfile,
@@ -27,21 +27,6 @@ from rpcgen.runtime.process import (
     read_pidfile_if_alive,
     read_pidfile_if_locked,
 )
-
-IMPORT = "from rpcgen.runtime.process import *; import os, signal"
-
-
-@pytest.fixture
-def other() -> Iterator[Other]:
-    """Another process, with everything imported."""
-    with another(IMPORT) as one:
-        yield one
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """A path at which there is nothing."""
-    return tmp_path / "x.pid"
 
 
 def acquire(path: Path, more: str = "") -> str:

@@ -17,7 +17,8 @@ from rpcgen.runtime import process
 for name in process.__all__:
     getattr(process, name)
 ours = {name for name in sys.modules if name.startswith(("rpcgen", "libvirt_rpc"))}
-for name in sorted(ours - {"rpcgen", "rpcgen.runtime", "rpcgen.runtime.errors"}):
+below = {f"rpcgen.runtime.{name}" for name in ("errors", "exports")}
+for name in sorted(ours - below - {"rpcgen", "rpcgen.runtime"}):
     print(name)
 print(*sorted({"asyncio", "ssl", "socket"} & set(sys.modules)))
 """

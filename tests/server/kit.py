@@ -165,6 +165,12 @@ def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
+def closing(call: Any, value: int) -> int:
+    """A handler that closes the session which called it."""
+    call.session.close()
+    return value
+
+
 class Busy:
     """Jobs that tell when they have begun and end when they are let go."""
 

@@ -12,7 +12,7 @@ import resource
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -34,7 +34,6 @@ from server.kit import (
     serving,
     settle,
 )
-from tls.authority import Authority, write_pki
 
 from rpcgen.runtime import connect as client_of
 from rpcgen.runtime import limits
@@ -43,33 +42,12 @@ from rpcgen.runtime.errors import ConnectionClosed
 from rpcgen.runtime.limits import AUTH_MESSAGE_MAX, OUTBOX_HIGH, RECEIVE_SIZE
 from rpcgen.runtime.server import Server
 from rpcgen.runtime.stubs import Call
-from rpcgen.runtime.tls.certificates import Role
 from rpcgen.runtime.tls.context import ClientTls, ServerTls
 from rpcgen.runtime.tls.handshake import Handshake
 
 HALF_OPEN = 10_000
 WAVE = 200
 TLS, TCP = "tls://127.0.0.1:0", "tcp://127.0.0.1:0"
-
-
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pki")
-    authority = Authority()
-    server = authority.issue("localhost", Role.SERVER, san=["127.0.0.1"])
-    write_pki(folder, authority, server, Role.SERVER)
-    write_pki(folder, authority, authority.issue("client", Role.CLIENT), Role.CLIENT)
-    return folder
-
-
-@pytest.fixture
-def tls(pki: Path) -> ServerTls:
-    return ServerTls(pkipath=str(pki))
-
-
-@pytest.fixture
-def ours(pki: Path) -> ClientTls:
-    return ClientTls(pkipath=str(pki))
 
 
 @pytest.fixture(autouse=True)
@@ -240,6 +218,27 @@ def test_a_client_hello_byte_by_byte(
         served(server, ours, old)
 
 
+@contextmanager
+def strangers(
+    count: int, tls: ServerTls, ours: ClientTls
+) -> Iterator[tuple[Server, Connection, list[Raw]]]:
+    """A server, its client inside TLS, and as many as it bears of those who come by TCP to log in."""
+    with (
+        serving(
+            offering(plain=double, login=login),
+            listen=[TLS, TCP],
+            tls=tls,
+            auth_required=lambda identity: not identity.secure,
+            max_anonymous_clients=count,
+        ) as server,
+        client_of(server.addresses[0], tls=ours, timeout=DEADLINE) as old,
+        ExitStack() as stack,
+    ):
+        peers = [stack.enter_context(connect(server, 1)) for _ in range(count)]
+        settle(lambda: server.statistics.unauthenticated == count)
+        yield server, old, peers
+
+
 @pytest.mark.parametrize(
     ("words", "most"),
     [
@@ -253,19 +252,7 @@ def test_who_does_not_log_in_makes_room(
     words: str, most: int, tls: ServerTls, ours: ClientTls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "AUTH_TIMEOUT", 0.3)
-    with (
-        serving(
-            offering(plain=double, login=login),
-            listen=[TLS, TCP],
-            tls=tls,
-            auth_required=lambda identity: not identity.secure,
-            max_anonymous_clients=4,
-        ) as server,
-        client_of(server.addresses[0], tls=ours, timeout=DEADLINE) as old,
-        ExitStack() as stack,
-    ):
-        peers = [stack.enter_context(connect(server, 1)) for _ in range(4)]
-        settle(lambda: server.statistics.unauthenticated == 4)
+    with strangers(4, tls, ours) as (server, old, peers):
         hostile = [one for one in server.sessions if not one.is_authenticated]
         head = peers[0].packet(PLAIN.number)
         large = AUTH_MESSAGE_MAX.to_bytes(4, "big") + head[4:]
@@ -306,20 +293,7 @@ def test_strangers_close_only_the_door_by_which_they_came(
 ) -> None:
     """Those of TCP never log in: no more of them are let in, but clients of TLS are."""
     monkeypatch.setattr(limits, "AUTH_TIMEOUT", None)
-    with (
-        serving(
-            offering(plain=double, login=login),
-            listen=[TLS, TCP],
-            tls=tls,
-            auth_required=lambda identity: not identity.secure,
-            max_anonymous_clients=3,
-        ) as server,
-        client_of(server.addresses[0], tls=ours, timeout=DEADLINE) as old,
-        ExitStack() as stack,
-    ):
-        peers = [stack.enter_context(connect(server, 1)) for _ in range(3)]
-        settle(lambda: server.statistics.unauthenticated == 3)
-        late = stack.enter_context(connect(server, 1))
+    with strangers(3, tls, ours) as (server, old, peers), connect(server, 1) as late:
         for _ in range(3):
             served(server, ours, old)
         assert server.statistics.unauthenticated == 3

@@ -23,6 +23,7 @@ from server.kit import (
     PLAIN,
     QUICK,
     Busy,
+    closing,
     connect,
     descriptors,
     number,
@@ -233,11 +234,7 @@ def test_a_callback_that_raises_hurts_nobody(caplog: pytest.LogCaptureFixture) -
 
 @pytest.mark.parametrize("procedure", [PLAIN, QUICK])
 def test_closing_a_session_answers_what_was_accepted(procedure: Any) -> None:
-    def handler(call: Any, value: int) -> int:
-        call.session.close()
-        return value
-
-    with serving(offering(plain=handler, quick=handler)) as server, connect(server) as raw:
+    with serving(offering(plain=closing, quick=closing)) as server, connect(server) as raw:
         raw.send(raw.packet(procedure.number, number(1)))
         assert raw.read().payload == number(1)
         assert raw.is_ended()
@@ -245,12 +242,7 @@ def test_closing_a_session_answers_what_was_accepted(procedure: Any) -> None:
 
 def test_closing_waits_for_calls_that_are_under_way() -> None:
     busy = Busy()
-
-    def close(call: Any, value: int) -> int:
-        call.session.close()
-        return value
-
-    handlers = offering(plain=lambda _, value: busy(value), quick=close)
+    handlers = offering(plain=lambda _, value: busy(value), quick=closing)
     with serving(handlers) as server, connect(server) as raw:
         raw.send(*(raw.packet(PLAIN.number, number(i), serial=i) for i in (1, 2)))
         busy.wait(2)

@@ -20,6 +20,7 @@ from server.kit import (
     KIT,
     LOGIN,
     PLAIN,
+    Busy,
     connect,
     descriptors,
     number,
@@ -139,20 +140,19 @@ def test_a_large_token_may_come_first(called: list[int]) -> None:
 
 def test_nobody_calls_in_clear_behind_the_last_step(called: list[int]) -> None:
     """Whoever is on the way cannot add a call, not while the login is being answered either."""
-    begun, gate = threading.Event(), threading.Event()
+    busy = Busy()
 
     def slow(call: Call) -> None:
         login(call)
-        begun.set()
-        assert gate.wait(DEADLINE)
+        busy()
 
     with guarded(called, login=slow) as server, connect(server) as clear:
         clear.send(clear.packet(LOGIN.number, serial=1))
-        assert begun.wait(DEADLINE)
+        busy.wait(1)
         clear.send(clear.packet(PLAIN.number, number(7), serial=2))
         refused = clear.read()
         assert (refused.serial, refused.status) == (2, ERROR)
-        gate.set()
+        busy.let_go()
         assert (clear.read().serial, called) == (1, [])
         assert Wrapped(clear).call(PLAIN.number, number(8)).payload == number(16)
         assert called == [8]
@@ -173,19 +173,18 @@ def test_an_answer_in_clear_behind_the_reply_is_the_end(more: str, called: list[
 
 
 def test_no_event_leaves_in_clear(called: list[int]) -> None:
-    begun, gate = threading.Event(), threading.Event()
+    busy = Busy()
 
     def slow(call: Call) -> None:
         login(call)
-        begun.set()
-        assert gate.wait(DEADLINE)
+        busy()
 
     with guarded(called, login=slow) as server, connect(server) as clear:
         clear.send(clear.packet(LOGIN.number))
-        assert begun.wait(DEADLINE)
+        busy.wait(1)
         server.send_event(EVENT, 1)
         assert clear.is_quiet()  # the loop has seen the event by then
-        gate.set()
+        busy.let_go()
         assert clear.read().type == REPLY
         inside = Wrapped(clear)
         settle(lambda: server.sessions[0].is_authenticated)
@@ -266,24 +265,23 @@ def peer(answer: Callable[[Raw], None]) -> Iterator[str]:
 @pytest.mark.parametrize("is_late", [False, True])
 def test_what_is_protected_is_not_handed_over_in_clear(is_late: bool, called: list[int]) -> None:
     """Also if the layer begins, or is agreed on, while the server comes to rest."""
-    begun, gate = threading.Event(), threading.Event()
+    busy = Busy()
 
     def slow(call: Call) -> None:
         if not is_late:
             login(call)
-        begun.set()
-        assert gate.wait(DEADLINE)
+        busy()
         if is_late:
             login(call)
 
     with guarded(called, login=slow) as server:
         with connect(server) as clear:
             clear.send(clear.packet(LOGIN.number))
-            assert begun.wait(DEADLINE)
+            busy.wait(1)
             over = threading.Thread(target=server.hand_over)
             over.start()
             settle(lambda: server._running().is_stopping)
-            gate.set()
+            busy.let_go()
             assert clear.read().status == OK
             assert clear.is_ended()
         over.join()

@@ -20,6 +20,7 @@ from server.kit import (
     DOWNLOAD,
     QUICK,
     UPLOAD,
+    closing,
     connect,
     descriptors,
     number,
@@ -881,12 +882,7 @@ def test_too_many_streams_are_refused() -> None:
 
 def test_a_closing_session_breaks_its_streams() -> None:
     sink = Sink()
-
-    def close(call: Any, value: int) -> int:
-        call.session.close()
-        return value
-
-    with serving(offering(upload=sink.iterates, quick=close)) as server, connect(server) as raw:
+    with serving(offering(upload=sink.iterates, quick=closing)) as server, connect(server) as raw:
         stream = Opened(raw, UPLOAD)
         stream.reply()
         raw.send(raw.packet(QUICK.number, number(1)))

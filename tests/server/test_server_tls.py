@@ -17,38 +17,14 @@ pytest.importorskip("cryptography", reason="not installed: cryptography")
 from raw import DEADLINE, Raw
 from server import kit
 from server.kit import BLOB, DOWNLOAD, KIT, PLAIN, UPLOAD, Opening, offering, serving, settle
-from tls.authority import Authority, dn, write_pki
 
 from rpcgen.runtime import connect, connect_async, limits
 from rpcgen.runtime.errors import ConnectError, ConnectionClosed, TlsError
 from rpcgen.runtime.server import Server
 from rpcgen.runtime.stubs import Call, StreamCall
-from rpcgen.runtime.tls.certificates import Role
 from rpcgen.runtime.tls.context import ClientTls, ServerTls
 
 LOOPBACK = "tls://127.0.0.1:0"
-
-
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pki")
-    authority = Authority()
-    server = authority.issue("localhost", Role.SERVER, san=["localhost", "127.0.0.1"])
-    write_pki(folder, authority, server, Role.SERVER)
-    write_pki(folder, authority, authority.issue(dn(C="UK", CN="me")), Role.CLIENT)
-    client = authority.issue(dn(C="UK", CN="me"), Role.CLIENT)
-    write_pki(folder, authority, client, Role.CLIENT)
-    return folder
-
-
-@pytest.fixture
-def tls(pki: Path) -> ServerTls:
-    return ServerTls(pkipath=str(pki))
-
-
-@pytest.fixture
-def ours(pki: Path) -> ClientTls:
-    return ClientTls(pkipath=str(pki))
 
 
 def double(call: Call, value: int) -> int:

@@ -50,36 +50,29 @@ if TYPE_CHECKING:
         user_runtime_directory,
     )
 else:
-    _HOMES = {
-        "errors": "LockBusy PidfileBusy ProcessError",
-        "process.child": "start_with_pidfile",
-        "process.locks": "FileLock RangeLock file_lock lock_file lock_range",
-        "process.pidfiles": "Pidfile force_cleanup pidfile pidfile_path read_pidfile"
-        " read_pidfile_if_alive read_pidfile_if_locked",
-        "process.proc": "command_of is_alive kill_painfully runs",
-        "process.idle": "IdleState IdleTimer Inhibitor",
-        "process.logs": "LogFilter LogOutput Logs parse_filters parse_level parse_outputs",
-        "process.notify": "Notifier",
-        "process.reexec": "execute is_successor load_state own_command resume_signals save_state",
-        "process.reload": "Reloader",
-        "process.signals": "SignalHandlers SignalRecord stop_handlers",
-        "process.surroundings": "drop_privileges forbid_core_dumps raise_descriptor_limit run_folder"
-        " set_umask"
-        " user_runtime_directory",
-    }
+    from rpcgen.runtime.exports import lazy
 
-    def __getattr__(name):
-        for home, names in _HOMES.items():
-            if name in names.split():
-                from importlib import import_module
-
-                value = getattr(import_module(f"rpcgen.runtime.{home}"), name)
-                globals()[name] = value
-                return value
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-    def __dir__():
-        return sorted({*globals(), *__all__})
+    __getattr__, __dir__ = lazy(
+        globals(),
+        {
+            "rpcgen.runtime.errors": "LockBusy PidfileBusy ProcessError",
+            "rpcgen.runtime.process.child": "start_with_pidfile",
+            "rpcgen.runtime.process.locks": "FileLock RangeLock file_lock lock_file lock_range",
+            "rpcgen.runtime.process.pidfiles": "Pidfile force_cleanup pidfile pidfile_path"
+            " read_pidfile read_pidfile_if_alive read_pidfile_if_locked",
+            "rpcgen.runtime.process.proc": "command_of is_alive kill_painfully runs",
+            "rpcgen.runtime.process.idle": "IdleState IdleTimer Inhibitor",
+            "rpcgen.runtime.process.logs": "LogFilter LogOutput Logs parse_filters parse_level"
+            " parse_outputs",
+            "rpcgen.runtime.process.notify": "Notifier",
+            "rpcgen.runtime.process.reexec": "execute is_successor load_state own_command"
+            " resume_signals save_state",
+            "rpcgen.runtime.process.reload": "Reloader",
+            "rpcgen.runtime.process.signals": "SignalHandlers SignalRecord stop_handlers",
+            "rpcgen.runtime.process.surroundings": "drop_privileges forbid_core_dumps"
+            " raise_descriptor_limit run_folder set_umask user_runtime_directory",
+        },
+    )
 
 
 __all__ = [
