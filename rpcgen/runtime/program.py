@@ -157,6 +157,11 @@ class Procedure(Generic[A, R]):
         self.generate = generate
         program.procedures[number] = self
 
+    @property
+    def key(self) -> tuple[int, int, int]:
+        """Program, version and number: what its packets are recognised by."""
+        return self.program.number, self.program.version, self.number
+
     def __repr__(self) -> str:
         return f"<Procedure {self.name} ({self.number})>"
 

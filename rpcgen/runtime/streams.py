@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 HOLE_MAX: Final = 2**63 - 1
 """Bytes of a hole: what its length, a hyper, can say."""
 
-_OVERHEAD: Final = 64
+ITEM_OVERHEAD: Final = 64
 """What an item costs beside its bytes, so that a million empty ones are not free."""
 
 _LISTENING: Final = frozenset({StreamState.OPENING, StreamState.OPEN})
@@ -127,13 +127,13 @@ class Stream:
         if not self._incoming:
             return None
         item = self._incoming.popleft()
-        self.queued -= _cost(item)
+        self.queued -= cost_of(item)
         return item
 
     def put_back(self, item: bytes | Hole) -> None:
         """Return what was taken, or its rest, to the front."""
         self._incoming.appendleft(item)
-        self.queued += _cost(item)
+        self.queued += cost_of(item)
 
     def answered(self, *, accepted: bool) -> None:
         """The call that opens the stream was answered."""
@@ -274,7 +274,7 @@ class Stream:
 
     def _keep(self, item: bytes | Hole) -> None:
         self._incoming.append(item)
-        self.queued += _cost(item)
+        self.queued += cost_of(item)
         if self.queued > self._limits.stream_overflow:
             raise RemoteProtocolError(
                 f"{self.queued} bytes of the stream wait unread: it was given up"
@@ -295,15 +295,16 @@ class Stream:
             self.serial,
             status,
         )
-        if len(payload) < _OVERHEAD:
+        if len(payload) < ITEM_OVERHEAD:
             self._outbox.put(start + payload)
         else:
             self._outbox.put(start)
             self._outbox.put(payload)
 
 
-def _cost(item: bytes | Hole) -> int:
-    return _OVERHEAD if isinstance(item, Hole) else _OVERHEAD + len(item)
+def cost_of(item: bytes | Hole) -> int:
+    """Bytes that an item counts for while it waits."""
+    return ITEM_OVERHEAD if isinstance(item, Hole) else ITEM_OVERHEAD + len(item)
 
 
 def _as_remote(error: RpcError) -> RemoteError:

@@ -198,11 +198,11 @@ class AsyncEventRouter:
         if self.closed is not None:
             raise again(self.closed)
         events = AsyncEvents(procedure, handler, self)
-        self._subscribed.setdefault(_key(procedure), []).append(events)
+        self._subscribed.setdefault(procedure.key, []).append(events)
         return events
 
     def forget(self, procedure: Procedure[Any, None], events: AsyncEvents[Any]) -> None:
-        subscribed = self._subscribed.get(_key(procedure), [])
+        subscribed = self._subscribed.get(procedure.key, [])
         if events in subscribed:
             subscribed.remove(events)
 
@@ -244,7 +244,3 @@ class AsyncEventRouter:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-
-
-def _key(procedure: Procedure[Any, Any]) -> Key:
-    return procedure.program.number, procedure.program.version, procedure.number

@@ -95,13 +95,13 @@ class Events:
             raise again(self._closed)
         self._start()
         subscription = EventSubscription(procedure, handler, self)
-        key = _key(procedure)
+        key = procedure.key
         self._subscribed[key] = (*self._subscribed.get(key, ()), subscription)
         return subscription
 
     def forget(self, procedure: Procedure[Any, None], subscription: EventSubscription[Any]) -> None:
         """A subscription was cancelled. Needs no lock: what is there is replaced, not changed."""
-        key = _key(procedure)
+        key = procedure.key
         others = tuple(one for one in self._subscribed.get(key, ()) if one is not subscription)
         self._subscribed[key] = others
 
@@ -166,7 +166,3 @@ def _call(function: Callable[[M], object], argument: M, what: str) -> None:
         function(argument)
     except Exception:  # noqa: BLE001  (it may raise anything; others go on)
         _log.exception("in %s", what)
-
-
-def _key(procedure: Procedure[Any, Any]) -> Key:
-    return procedure.program.number, procedure.program.version, procedure.number

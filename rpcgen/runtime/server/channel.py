@@ -17,7 +17,7 @@ from rpcgen.runtime.errors import LocalProtocolError, again
 from rpcgen.runtime.limits import OUTBOX_HIGH
 from rpcgen.runtime.message import RemoteError
 from rpcgen.runtime.state import StreamState
-from rpcgen.runtime.streams import HOLE_MAX, Hole
+from rpcgen.runtime.streams import HOLE_MAX, ITEM_OVERHEAD, Hole, cost_of
 
 if TYPE_CHECKING:
     from typing import Any, Final, TypeAlias
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
     Item: TypeAlias = bytes | Hole
-
-_OVERHEAD: Final = 64
-"""What an item costs beside its bytes, so that a million empty ones are not free."""
 
 _RUNNING: Final = frozenset({StreamState.OPENING, StreamState.OPEN})
 
@@ -74,7 +71,7 @@ class Channel:
             while (item := stream.take()) is not None:
                 if not self._is_done:
                     self._items.append(item)
-                    self.size += _cost(item)
+                    self.size += cost_of(item)
             if stream.ended or stream.state not in _RUNNING:
                 self._has_ended = True
             if stream.state not in _RUNNING:
@@ -181,7 +178,7 @@ class Channel:
         if not self._items:
             return None
         item = self._items.popleft()
-        self.size -= _cost(item)
+        self.size -= cost_of(item)
         return item
 
     # What the handler gives
@@ -207,7 +204,7 @@ class Channel:
         """
         if isinstance(item, Hole):
             self._check_hole(item)
-            self._hand_over(item, _OVERHEAD)
+            self._hand_over(item, ITEM_OVERHEAD)
             return
         # What may be changed behind our back is copied.
         data = item if isinstance(item, bytes) else bytes(item)
@@ -244,10 +241,6 @@ class Channel:
         waiter = self._loop.asyncio.create_future()
         self._waiting.append(waiter)
         await waiter
-
-
-def _cost(item: Item) -> int:
-    return _OVERHEAD if isinstance(item, Hole) else _OVERHEAD + len(item)
 
 
 def _aborted() -> RemoteError:
