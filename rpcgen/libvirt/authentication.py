@@ -11,7 +11,7 @@ import pwd
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from libvirt_rpc.libvirt_common.types import VirErrorDomain, VirErrorNumber
 from libvirt_rpc.remote_protocol.server import RemoteServer
@@ -29,6 +29,8 @@ from rpcgen.runtime.globs import patterns_of
 from rpcgen.runtime.message import RemoteError, worded
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from rpcgen.runtime.auth.mechanism import ServerMechanism
     from rpcgen.runtime.interfaces import Identity
     from rpcgen.runtime.stubs import Call, Session
@@ -83,30 +85,40 @@ class Authentication:
         allowed_users: Sequence[str] | None = None,
         keytab: str | None = None,
     ) -> None:
-        self._methods = {"unix": unix or "none", "tcp": tcp or "sasl", "tls": tls or "none"}
-        for place, method in self._methods.items():
-            if method not in METHODS or (method == "polkit" and place != "unix"):
-                raise AuthError(f"{place}: there is no method {method!r} to authenticate by")
-        if mechanisms is None:
-            mechanisms = () if users is None else DEFAULT
-        self._mechanisms = tuple(mechanisms)
-        self._users = users
-        self._allowed = patterns_of(allowed_users, "allowed_users")
-        self._keytab = keytab
-        for make in self._makers("somebody", secure=True).values():
-            make()  # to see that nothing is missing
-        if unix == "polkit":
-            polkit.check_package()
-        for place, asked in (("unix", unix), ("tcp", tcp), ("tls", tls)):
-            if asked == "sasl" and not self._makers("somebody", secure=place != "tcp"):
-                raise AuthError(
-                    f"{place}: of {list(self._mechanisms)}, no mechanism can be used there"
-                )
+        self._rules = _Rules(
+            unix,
+            tcp,
+            tls,
+            None if mechanisms is None else tuple(mechanisms),
+            users,
+            patterns_of(allowed_users, "allowed_users"),
+            keytab,
+        )
+        self._rules.check()
+
+    def renewed(self, **changes: Any) -> Authentication:
+        """The same with other arguments.
+
+        Args:
+            changes: arguments as at the beginning, instead of those that it has.
+
+        Raises:
+            AuthError, TypeError: as at the beginning.
+        """
+        return Authentication(**{**self._rules._asdict(), **changes})
+
+    def become(self, other: Authentication) -> None:
+        """Do as another does from now on, at once and in all threads.
+
+        Who has logged in stays, and who need not stays so. Whoever is about to begins anew, by what
+        counts now.
+        """
+        self._rules = other._rules
 
     def method(self, identity: Identity) -> str:
         """What a client has to do: ``none``, ``sasl`` or ``polkit``; of root polkit asks nothing."""
         place = "unix" if identity.uid is not None else "tls" if identity.secure else "tcp"
-        method = self._methods[place]
+        method = self._rules.methods[place]
         return "none" if method == "polkit" and identity.uid == 0 else method
 
     def is_required(self, identity: Identity) -> bool:
@@ -115,14 +127,66 @@ class Authentication:
 
     def exchange(self, identity: Identity) -> ServerExchange:
         """A client's attempts by SASL."""
-        offered = self._makers(_vouched(identity), secure=identity.secure)
-        return ServerExchange(offered, secure=identity.secure, allowed=self._allowed)
+        rules = self._rules
+        offered = rules.makers(_vouched(identity), secure=identity.secure)
+        return ServerExchange(offered, secure=identity.secure, allowed=rules.allowed_users)
 
-    def _makers(
+    @property
+    def rules(self) -> object:
+        """What it goes by, to be compared: equal as long as nothing has changed."""
+        return self._rules
+
+
+class _Rules(NamedTuple):
+    """The arguments of ``Authentication``, which are changed all at once; None for what was not given."""
+
+    unix: str | None
+    tcp: str | None
+    tls: str | None
+    mechanisms: tuple[str, ...] | None
+    users: UserStore | None
+    allowed_users: tuple[str, ...] | None
+    keytab: str | None
+
+    @property
+    def methods(self) -> dict[str, str]:
+        """What is demanded, by how a client is connected."""
+        return {
+            "unix": self.unix or "none",
+            "tcp": self.tcp or "sasl",
+            "tls": self.tls or "none",
+        }
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The mechanisms of SASL, wherever they fit."""
+        if self.mechanisms is not None:
+            return self.mechanisms
+        return () if self.users is None else DEFAULT
+
+    def check(self) -> None:
+        """See that it can be done.
+
+        Raises:
+            AuthError: it cannot.
+        """
+        for place, method in self.methods.items():
+            if method not in METHODS or (method == "polkit" and place != "unix"):
+                raise AuthError(f"{place}: there is no method {method!r} to authenticate by")
+        for make in self.makers("somebody", secure=True).values():
+            make()  # to see that nothing is missing
+        if self.unix == "polkit":
+            polkit.check_package()
+        for place, asked in (("unix", self.unix), ("tcp", self.tcp), ("tls", self.tls)):
+            if asked == "sasl" and not self.makers("somebody", secure=place != "tcp"):
+                raise AuthError(f"{place}: of {list(self.offered)}, no mechanism can be used there")
+
+    def makers(
         self, known: str | None, *, secure: bool
     ) -> dict[str, Callable[[], ServerMechanism]]:
+        """What makes the mechanisms that fit a transport."""
         return makers(
-            self._mechanisms, secure=secure, users=self._users, known=known, keytab=self._keytab
+            self.offered, secure=secure, users=self.users, known=known, keytab=self.keytab
         )
 
 
@@ -140,24 +204,26 @@ class Authenticating(RemoteServer):
         return self.authentication.is_required(identity)
 
     def auth_list(self, call: Call) -> list[RemoteAuthType | int]:
+        if call.session.is_authenticated:
+            return [METHODS["none"]]
         return [METHODS[self.authentication.method(call.session.identity)]]
 
     def auth_sasl_init(self, call: Call) -> str:
         attempts = self._attempts(call.session)
-        return attempts.do(attempts.exchange.init)
+        return attempts.do(ServerExchange.init)
 
     def auth_sasl_start(
         self, call: Call, mech: str, nil: int, data: bytes
     ) -> RemoteAuthSaslStartRet:
         attempts = self._attempts(call.session)
         given = None if nil else data
-        complete, answer = attempts.do(lambda: attempts.exchange.start(mech, given))
+        complete, answer = attempts.do(lambda exchange: exchange.start(mech, given))
         return RemoteAuthSaslStartRet(int(complete), int(answer is None), answer or b"")
 
     def auth_sasl_step(self, call: Call, nil: int, data: bytes) -> RemoteAuthSaslStepRet:
         attempts = self._attempts(call.session)
         given = None if nil else data
-        complete, answer = attempts.do(lambda: attempts.exchange.step(given))
+        complete, answer = attempts.do(lambda exchange: exchange.step(given))
         return RemoteAuthSaslStepRet(int(complete), int(answer is None), answer or b"")
 
     async def auth_polkit(self, call: Call) -> int:
@@ -169,6 +235,8 @@ class Authenticating(RemoteServer):
         started = identity.start_time or 0
         with _question(call.session):
             await polkit.check(polkit.MANAGE, identity.pid, started, identity.uid)
+            if self.authentication.method(identity) != "polkit":
+                raise AuthError("polkit has said yes to what is demanded no more")
         call.session.authenticate()
         return 1
 
@@ -177,8 +245,7 @@ class Authenticating(RemoteServer):
             raise _failed("SASL is not what this client has to do")
         found = session.data.get(_KEY)
         if found is None:
-            exchange = self.authentication.exchange(session.identity)
-            found = session.data.setdefault(_KEY, _Attempts(session, exchange))
+            found = session.data.setdefault(_KEY, _Attempts(session, self.authentication))
         attempts: _Attempts = found
         return attempts
 
@@ -206,31 +273,42 @@ def _question(session: Session) -> Iterator[None]:
 class _Attempts:
     """A client's attempts by SASL; its calls may overlap, and are answered one by one."""
 
-    def __init__(self, session: Session, exchange: ServerExchange) -> None:
-        self.exchange = exchange
+    def __init__(self, session: Session, authentication: Authentication) -> None:
         self._session = session
+        self._authentication = authentication
+        self._rules = authentication.rules
+        self._exchange = authentication.exchange(session.identity)
         self._lock = threading.Lock()
         self._failures = 0
 
-    def do(self, step: Callable[[], T]) -> T:
+    def do(self, step: Callable[[ServerExchange], T]) -> T:
         """Take a step, and let the client in if it was the last.
 
         Raises:
             RemoteError: VIR_ERR_AUTH_FAILED; why is in the log only.
         """
         with self._lock:
-            was_complete = self.exchange.is_complete
+            exchange = self._up_to_date()
+            was_complete = exchange.is_complete
             try:
-                result = step()
+                result = step(exchange)
             except AuthError as error:
                 reason = str(error)  # and no more of it: its frames hold what the client said
             else:
-                if self.exchange.is_complete and not was_complete:
-                    _logger.info("%r: is %r by SASL", self._session.identity, self.exchange.user)
-                    self._session.authenticate(self.exchange.user, self.exchange.layer)
+                if exchange.is_complete and not was_complete:
+                    _logger.info("%r: is %r by SASL", self._session.identity, exchange.user)
+                    self._session.authenticate(exchange.user, exchange.layer)
                 return result
             self._refuse(reason)
             raise _failed("authentication failed")
+
+    def _up_to_date(self) -> ServerExchange:
+        """The exchange; who is not through begins anew once the rules are others."""
+        rules = self._authentication.rules
+        if rules != self._rules and not self._exchange.is_complete:
+            self._rules = rules
+            self._exchange = self._authentication.exchange(self._session.identity)
+        return self._exchange
 
     def _refuse(self, reason: str) -> None:
         _logger.warning("%r: refused: %r", self._session.identity, reason)

@@ -108,11 +108,15 @@ def options(folder: Path, **more: Any) -> str:
 
 @contextmanager
 def process(
-    folder: Path, environment: Mapping[str, str] | None = None, **more: Any
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    script: Path = SCRIPT,
+    **more: Any,
 ) -> Iterator[Started]:
     """Start the script, whatever comes of it."""
     notified = Notified(folder / "n")
-    command = [sys.executable, "-W", "error", str(SCRIPT), options(folder, **more)]
+    command = [sys.executable, "-W", "error", str(script), options(folder, **more)]
     with subprocess.Popen(
         command,
         env={**os.environ, "NOTIFY_SOCKET": str(notified.path), **(environment or {})},
@@ -134,7 +138,7 @@ def daemon(folder: Path, *, configuration: str | None = None, **more: Any) -> It
 
     Args:
         configuration: the content of its file; None for no file.
-        more: arguments of ``Daemon``.
+        more: arguments of ``process`` and ``Daemon``.
     """
     if configuration is not None:
         (folder / "c.toml").write_text(configuration)

@@ -28,7 +28,8 @@ with connect(f"unix://{sys.argv[1]}") as connection:
 
 
 def test_the_files_that_it_names() -> None:
-    assert FILES.keys() == {"greeter.x", "greeterd.py", "greeterd.toml"}
+    greeter, hyperd = {"greeter.x", "greeterd.py", "greeterd.toml"}, {"hyperd.py", "hyperd.toml"}
+    assert FILES.keys() == greeter | hyperd
 
 
 def test_it_serves_reloads_and_ends(tmp_path: Path) -> None:
@@ -63,6 +64,13 @@ def test_its_keys_are_all_there_are() -> None:
     shown = tomllib.loads(FILES["greeterd.toml"])
     assert shown["servers"]["greeterd"].keys() == SERVER_KEYS.keys()
     assert shown.keys() - {"servers", "greeting"} == DAEMON_KEYS.keys()
+
+
+def test_its_keys_for_logins_are_all_there_are() -> None:
+    from rpcgen.runtime.daemon.loginkeys import LOGIN_KEYS
+
+    shown = re.sub("^# ", "", FILES["hyperd.toml"], flags=re.MULTILINE)
+    assert tomllib.loads(shown)["servers"]["hyperd"].keys() == LOGIN_KEYS.keys()
 
 
 def program(folder: Path) -> str:

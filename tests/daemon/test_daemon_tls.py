@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,11 +18,15 @@ from tls.authority import Authority, dn, write_pki
 from libvirt_rpc.admin_protocol.types import AdminNonnullClient
 from libvirt_rpc.libvirt_common.types import VirClientTransport
 from rpcgen.runtime import connect
+from rpcgen.runtime.daemon import Configuration, ConfigurationError
+from rpcgen.runtime.daemon.settings import DaemonSettings
+from rpcgen.runtime.daemon.tlskeys import TlsKeys
 from rpcgen.runtime.errors import TlsError
 from rpcgen.runtime.message import RemoteError
 from rpcgen.runtime.process.daemonize import ExitCode
+from rpcgen.runtime.server import Server
 from rpcgen.runtime.tls.certificates import Role
-from rpcgen.runtime.tls.context import ClientTls
+from rpcgen.runtime.tls.context import ClientTls, ServerTls
 
 
 class Pki:
@@ -152,6 +157,54 @@ def test_the_configuration_alone_may_name_the_files(tmp_path: Path, pki: Pki, ad
         one.reload("")
         assert "/nonexistent" in one.log.read_text()
         assert server_name(address, pki) == "OU=first,CN=localhost"
+
+
+@pytest.mark.parametrize(
+    ("said", "allowed"),
+    [
+        ({"a": ["CN=me"]}, ("CN=me",)),
+        ({"b": ["CN=me"]}, ("CN=me",)),
+        ({"a": ["CN=me"], "b": ["CN=me"]}, ("CN=me",)),
+    ],
+)
+def test_servers_with_the_same_certificates(
+    pki: Pki, said: dict[str, list[str]], allowed: tuple[str, ...]
+) -> None:
+    tls = ServerTls(pkipath=str(pki.folder))
+    keys = TlsKeys(["servers.a.", "servers.b."], tls)
+    for values, expected in ((said, allowed), ({}, None)):
+        keys.check(Configuration(named(values)))
+        keys.apply()
+        assert tls.allowed_dn == expected
+
+
+def test_servers_with_the_same_certificates_do_not_contradict_each_other(pki: Pki) -> None:
+    keys = TlsKeys(["servers.a.", "servers.b."], ServerTls(pkipath=str(pki.folder)))
+    for file, key in (
+        (named({"a": ["CN=me"], "b": []}), "a.tls_allowed_dn_list"),
+        ({**named({"b": []}), "servers.a.tls_priority": "NORMAL"}, "a.tls_priority"),
+        ({**named({"a": [], "b": []}), "servers.b.tls_priority": "NORMAL"}, "b.tls_priority"),
+    ):
+        with pytest.raises(ConfigurationError, match="has the same certificates") as caught:
+            keys.check(Configuration(file))
+        assert caught.value.key == f"servers.{key}"
+
+
+def test_a_daemon_knows_which_servers_have_the_same_certificates(pki: Pki, tmp_path: Path) -> None:
+    tls, other = (ServerTls(pkipath=str(pki.folder)) for _ in range(2))
+    servers = {"a": Server([], tls=tls), "b": Server([], tls=tls), "c": Server([], tls=other)}
+    file = tmp_path / "c.toml"
+    settings = DaemonSettings(servers, str(file), {}, keys={}, configured=None, logins={})
+    file.write_text("[servers]\na.tls_allowed_dn_list = []\nc.tls_priority = 'NORMAL'\n")
+    assert len(settings.read()) == 2
+    file.write_text("[servers]\na.tls_allowed_dn_list = []\nb.tls_priority = 'NORMAL'\n")
+    with pytest.raises(ConfigurationError, match=r"2: .*: servers\.b has the same certificates"):
+        settings.read()
+
+
+def named(lists: dict[str, list[str]]) -> dict[str, Any]:
+    """Who may come, by server."""
+    return {f"servers.{name}.tls_allowed_dn_list": names for name, names in lists.items()}
 
 
 def test_wrong_files_keep_it_from_starting(tmp_path: Path, pki: Pki, address: str) -> None:

@@ -21,9 +21,9 @@ from libvirt_rpc.admin_protocol.types import (
 )
 from libvirt_rpc.libvirt_common.types import VirConnectCloseReason, VirErrorDomain
 from rpcgen.runtime.daemon import adminerrors as errors
+from rpcgen.runtime.daemon import figures
 from rpcgen.runtime.daemon.clientfacts import facts_of, transport_of
 from rpcgen.runtime.daemon.keys import WORKERS_MAX
-from rpcgen.runtime.daemon.parameters import unsigned, unsigned_values
 from rpcgen.runtime.errors import ConnectionClosed, ProcessError, TlsError
 from rpcgen.runtime.message import rpc_error, unsupported_flags
 from rpcgen.runtime.server import Server
@@ -44,9 +44,6 @@ MAX_CLIENTS: Final = 64
 """Administrators at the same time: more than there are, and too few to use up descriptors."""
 
 _CLIENT: Final = VirConnectCloseReason.VIR_CONNECT_CLOSE_REASON_CLIENT
-
-_WORKERS: Final = ("minWorkers", "maxWorkers", "prioWorkers")
-_LIMITS: Final = ("nclients_max", "nclients_unauth_max")
 
 
 class Administered(Protocol):
@@ -117,10 +114,7 @@ class AdminService(AdminServer):
 
     def connect_set_logging_outputs(self, call: Call, outputs: str | None, flags: int) -> None:
         _admit(call, flags)
-        try:
-            self._daemon.logs.configure(outputs=outputs or "")
-        except ProcessError as error:
-            raise errors.not_logged(error) from None
+        self._set_logs(outputs=outputs or "")
 
     def connect_get_logging_filters(
         self, call: Call, flags: int
@@ -131,8 +125,11 @@ class AdminService(AdminServer):
 
     def connect_set_logging_filters(self, call: Call, filters: str | None, flags: int) -> None:
         _admit(call, flags)
+        self._set_logs(filters=filters or "")
+
+    def _set_logs(self, **changes: str) -> None:
         try:
-            self._daemon.logs.configure(filters=filters or "")
+            self._daemon.logs.configure(**changes)
         except ProcessError as error:
             raise errors.not_logged(error) from None
 
@@ -157,29 +154,17 @@ class AdminService(AdminServer):
         self, call: Call, srv: AdminNonnullServer, flags: int
     ) -> list[AdminTypedParam]:
         _admit(call, flags)
-        server = self._server(srv.name)
-        settings, numbers = server.settings, server.statistics
-        return unsigned(
-            minWorkers=settings.min_workers,
-            maxWorkers=settings.max_workers,
-            nWorkers=numbers.workers,
-            freeWorkers=numbers.free_workers,
-            prioWorkers=numbers.priority_workers,
-            jobQueueDepth=numbers.queued_jobs,
-        )
+        return figures.shown(self._server(srv.name), figures.WORKERS)
 
     def server_set_threadpool_parameters(
         self, call: Call, srv: AdminNonnullServer, params: list[AdminTypedParam], flags: int
     ) -> None:
         _admit(call, flags)
         server = self._server(srv.name)
-        settings, given = server.settings, unsigned_values(params, _WORKERS)
-        minimum = given.get("minWorkers", settings.min_workers)
-        maximum = given.get("maxWorkers", settings.max_workers)
-        priority = given.get("prioWorkers", settings.priority_workers)
+        minimum, maximum, priority = figures.wanted(server, figures.WORKERS, params)
         if minimum > maximum:
             raise errors.invalid("minWorkers cannot be larger than maxWorkers")
-        if bool(maximum) != bool(settings.max_workers):
+        if bool(maximum) != bool(server.settings.max_workers):
             reason = "maxWorkers must not be switched from zero to non-zero and vice versa"
             raise errors.invalid(reason)
         if max(maximum, priority) > WORKERS_MAX:
@@ -190,23 +175,14 @@ class AdminService(AdminServer):
         self, call: Call, srv: AdminNonnullServer, flags: int
     ) -> list[AdminTypedParam]:
         _admit(call, flags)
-        server = self._server(srv.name)
-        settings, numbers = server.settings, server.statistics
-        return unsigned(
-            nclients_max=settings.max_clients,
-            nclients=numbers.clients,
-            nclients_unauth_max=settings.max_anonymous_clients,
-            nclients_unauth=numbers.unauthenticated,
-        )
+        return figures.shown(self._server(srv.name), figures.CLIENTS)
 
     def server_set_client_limits(
         self, call: Call, srv: AdminNonnullServer, params: list[AdminTypedParam], flags: int
     ) -> None:
         _admit(call, flags)
         server = self._server(srv.name)
-        settings, given = server.settings, unsigned_values(params, _LIMITS)
-        most = given.get("nclients_max", settings.max_clients)
-        anonymous = given.get("nclients_unauth_max", settings.max_anonymous_clients)
+        most, anonymous = figures.wanted(server, figures.CLIENTS, params)
         if anonymous > most:
             raise errors.anonymous_above_all()
         try:

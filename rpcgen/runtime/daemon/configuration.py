@@ -55,6 +55,12 @@ def text(value: Any) -> str | None:
     return None if isinstance(value, str) else "expected a string"
 
 
+def texts(value: Any) -> str | None:
+    """A check for lists of strings."""
+    right = isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return None if right else "expected a list of strings"
+
+
 def absolute(value: Any) -> str | None:
     """A check for absolute paths of files."""
     right = isinstance(value, str) and value.startswith("/") and "\0" not in value

@@ -13,18 +13,14 @@ from contextlib import AsyncExitStack, ExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
 from rpcgen.runtime.daemon.admin import AdminService, admin_server
-from rpcgen.runtime.daemon.configuration import (
-    Configuration,
-    read_configuration,
-)
 from rpcgen.runtime.daemon.idlewatch import IdleWatch
-from rpcgen.runtime.daemon.keys import DAEMON_KEYS, ServerKeys
 from rpcgen.runtime.daemon.reloads import Reloads
+from rpcgen.runtime.daemon.settings import DaemonSettings
 from rpcgen.runtime.daemon.succession import Heritage, Left, Succession
 from rpcgen.runtime.errors import ConnectError, PidfileBusy, ProcessError, RpcError, TlsError
 from rpcgen.runtime.limits import STOP_TIMEOUT
 from rpcgen.runtime.process.daemonize import ExitCode, StartReport
-from rpcgen.runtime.process.logs import DEFAULT_LEVEL, Logs, parse_filters, parse_outputs
+from rpcgen.runtime.process.logs import DEFAULT_LEVEL, Logs
 from rpcgen.runtime.process.notify import Notifier
 from rpcgen.runtime.process.pidfiles import Pidfile
 from rpcgen.runtime.process.reexec import HELD, resume_signals
@@ -35,9 +31,9 @@ from rpcgen.runtime.tomlfile import TomlError
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping
-    from typing import Any
 
-    from rpcgen.runtime.daemon.configuration import Check
+    from rpcgen.runtime.daemon.configuration import Check, Configuration
+    from rpcgen.runtime.daemon.loginkeys import Logins
     from rpcgen.runtime.process.idle import Inhibitor
     from rpcgen.runtime.process.signals import SignalRecord
     from rpcgen.runtime.server import Server
@@ -74,6 +70,8 @@ class Daemon:
         keys: of the program's own in that file, dotted, with their checks.
         configured: told what the file says once that is in force, on the event loop or before it
             runs. It must not fail.
+        logins: by the name of a server, the ``rpcgen.libvirt.Authentication`` that its program goes
+            by: the file may then change it.
         admin: where the admin program listens, as ``unix:///path`` or a socket that is bound; for
             processes of the daemon's own user.
         log_level: 1 debug, 2 info, 3 warning, 4 error.
@@ -91,8 +89,8 @@ class Daemon:
         servers: all, with that of the admin program as ``admin``.
 
     Raises:
-        ValueError: a server is called ``admin`` beside the admin program, a timeout is below 0, or
-            a signal is one of the daemon's own.
+        ValueError: a server is called ``admin`` beside the admin program, a timeout is below 0, a
+            signal is one of the daemon's own, or logins are of no server or of two.
         ConnectError: the address of the admin program is none.
     """
 
@@ -105,6 +103,7 @@ class Daemon:
         configuration: str | None = None,
         keys: Mapping[str, Check] | None = None,
         configured: Callable[[Configuration], object] | None = None,
+        logins: Mapping[str, Logins] | None = None,
         admin: str | socket.socket | None = None,
         log_level: int = DEFAULT_LEVEL,
         log_filters: str = "",
@@ -127,18 +126,20 @@ class Daemon:
                 raise ValueError(f"server {ADMIN!r}: the admin program's own has that name")
             self.servers[ADMIN] = admin_server(AdminService(self), admin)
         self._pidfile = pidfile
-        self._path = configuration
-        self._server_keys = [ServerKeys(*one) for one in self.servers.items()]
-        self._keys = {**DAEMON_KEYS, **(keys or {})}
-        for one in self._server_keys:
-            self._keys |= one.checks
-        self._configured = configured
-        self._defaults: dict[str, int | str | float] = {
+        defaults: dict[str, int | str | float] = {
             "log_level": log_level,
             "log_filters": log_filters,
             "log_outputs": log_outputs,
             "idle_timeout": idle_timeout,
         }
+        self._settings = DaemonSettings(
+            self.servers,
+            configuration,
+            defaults,
+            keys=keys or {},
+            configured=configured,
+            logins=logins or {},
+        )
         self._succession = None
         if state is not None:
             self._succession = Succession(state, heritage or Heritage(), list(self.servers))
@@ -240,7 +241,7 @@ class Daemon:
             stack.callback(self._held.release)
         self._logs = stack.enter_context(Logs(self.name))
         self._notifier = stack.enter_context(Notifier.from_environ())
-        self._apply(self._read())
+        self._settings.apply(self._settings.read(), self._logs, self._idle)
         if left is not None:
             self._restore(left.servers)
         runner = stack.enter_context(asyncio.Runner(loop_factory=self._loop_factory))
@@ -354,43 +355,7 @@ class Daemon:
         self.logs.reopen()
 
     async def _configure(self) -> None:
-        # On a thread: a disk may take its time, and clients are not to wait for it.
-        if self._path is not None:
-            self._apply(await asyncio.to_thread(self._read))
-            return
-        for tls in (one.tls for one in self.servers.values() if one.tls is not None):
-            tls.become(await asyncio.to_thread(tls.renewed))
-
-    def _read(self) -> Configuration:
-        """What the file says, checked with all files that it names."""
-        file = Configuration()
-        if self._path is not None:
-            file = read_configuration(self._path, self._keys)
-        for one in self._server_keys:
-            one.check(file)
-        return file
-
-    def _apply(self, file: Configuration) -> None:
-        """Put into force what has been read: the one thing that may still fail comes first."""
-        values = {key: file.get(key, default) for key, default in self._defaults.items()}
-        self._apply_logs(file, values)
-        for one in self._server_keys:
-            one.apply(file)
-        self._idle.set_timeout(values["idle_timeout"])
-        if self._configured is not None:
-            self._configured(file)
-
-    def _apply_logs(self, file: Configuration, values: Mapping[str, Any]) -> None:
-        key = "log_filters"
-        try:
-            parse_filters(values[key])
-            key = "log_outputs"
-            parse_outputs(values[key])
-            self.logs.configure(
-                level=values["log_level"], filters=values["log_filters"], outputs=values[key]
-            )
-        except ProcessError as error:
-            raise file.error(key, str(error)) if key in file else error from None
+        await self._settings.renew(self.logs, self._idle)
 
 
 def _pidfile(path: str, left: Left | None) -> Pidfile:

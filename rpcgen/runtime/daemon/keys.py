@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from rpcgen.runtime.daemon.accesskeys import AccessKeys
 from rpcgen.runtime.daemon.configuration import text, whole
-from rpcgen.runtime.daemon.tlskeys import TlsKeys
+from rpcgen.runtime.daemon.loginkeys import LoginKeys
 
 if TYPE_CHECKING:
     from rpcgen.runtime.daemon.configuration import Check, Configuration
+    from rpcgen.runtime.daemon.loginkeys import Logins
     from rpcgen.runtime.server import Server
 
 WORKERS_MAX: Final = 4096
@@ -57,23 +58,24 @@ The last three are for clients that connect from then on.
 
 
 class ServerKeys:
-    """The keys of one server.
+    """The keys of one server, but for those of TLS, which several may share.
 
     Args:
         name: under which the file has it.
         server: as the program has set it.
+        logins: how its clients log in, likewise; None if the file has no keys for that.
     """
 
-    def __init__(self, name: str, server: Server) -> None:
+    def __init__(self, name: str, server: Server, logins: Logins | None = None) -> None:
         settings = server.settings
         interval, count = settings.keepalive
         self._prefix = f"servers.{name}."
         self._server = server
-        self._files: list[TlsKeys | AccessKeys] = []
-        if server.tls is not None:
-            self._files.append(TlsKeys(self._prefix, server.tls))
+        self._files: list[AccessKeys | LoginKeys] = []
         if server.access is not None:
             self._files.append(AccessKeys(self._prefix, server, server.access))
+        if logins is not None:
+            self._files.append(LoginKeys(self._prefix, logins))
         self._defaults = {
             "keepalive_interval": interval,
             "keepalive_count": count,
@@ -94,7 +96,6 @@ class ServerKeys:
 
         Raises:
             ConfigurationError: for one that is in the file.
-            TlsError: files that the program has chosen.
         """
         values, trial = self._values(file), copy(self._server.settings)
         if bool(values["max_workers"]) != bool(trial.max_workers):
