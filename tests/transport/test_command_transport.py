@@ -99,6 +99,19 @@ def test_who_says_nothing_just_ends() -> None:
     stream.close()
 
 
+def test_a_program_gets_no_descriptors() -> None:
+    stream = spawn(["cat"])
+    assert not stream.passes_fds
+    with pytest.raises(ConnectionClosed, match=r"^descriptor 0 cannot travel"):
+        stream.send_fd(0)
+    assert stream.send([b"x"]) == 1
+    space = bytearray(9)
+    assert select.select([stream.fileno()], [], [], DEADLINE)[0]
+    assert stream.receive_with_fds(memoryview(space)) == (1, [])
+    assert space[:1] == b"x"
+    stream.close()
+
+
 def test_a_talkative_program_does_not_wait_to_be_heard() -> None:
     program = (
         "import os\nfor n in range(40): os.write(2, b'x' * 16384); os.write(1, b'.'); os.read(0, 1)"

@@ -14,13 +14,12 @@ import signal
 import threading
 from typing import Final
 
+from rpcgen.runtime.process.proc import start_time
+
 _logger = logging.getLogger(__name__)
 
 STEPS: Final = ((signal.SIGTERM, 1.6), (signal.SIGKILL, 1.4))
 """Signals, and seconds after each in which the process should end: virtlockd's."""
-
-_START: Final = 19
-"""Where ``/proc/PID/stat`` has the start, in clock ticks: field 22, counted from field 3, behind the name."""
 
 
 class OwnerProcess:
@@ -34,7 +33,7 @@ class OwnerProcess:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self._started = _start_of(pid)
+        self._started = start_time(pid)
 
     def __repr__(self) -> str:
         return f"<OwnerProcess {self.pid}>"
@@ -55,7 +54,7 @@ class OwnerProcess:
             return True
         try:
             # Asked for when the pid cannot change hands any more.
-            return _start_of(self.pid) != self._started or _end(fd)
+            return start_time(self.pid) != self._started or _end(fd)
         finally:
             os.close(fd)
 
@@ -92,12 +91,3 @@ def _end(fd: int) -> bool:
         if poll.poll(math.ceil(seconds * 1000)):
             return True
     return False
-
-
-def _start_of(pid: int) -> int | None:
-    """When a process was started; None if it is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[_START])
-    except OSError:
-        return None

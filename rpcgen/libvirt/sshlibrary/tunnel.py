@@ -18,13 +18,12 @@ import asyncssh
 from libvirt_rpc.libvirt_common.types import VirConnectCloseReason
 from rpcgen.runtime.errors import ConnectError, ConnectionClosed
 from rpcgen.runtime.interfaces import Identity
+from rpcgen.runtime.transport.lastwords import LastWords
 from rpcgen.runtime.transport.stream import SocketStream
+from rpcgen.runtime.transport.upper import UpperStream
 
 if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
-
-_WORDS_MAX: Final = 1_024
-"""Bytes of standard error that an error quotes: the last ones (libvirt quotes as many)."""
 
 _GRACE: Final = 0.1
 """Seconds for what was sent last, and for the farewell: a caller's loop may wait for them."""
@@ -154,7 +153,7 @@ class _Far(asyncssh.SSHClientSession[bytes]):
 
     def __init__(self, over: asyncio.Event) -> None:
         self._over = over
-        self._words = b""
+        self._words = LastWords()
         self._ending = ""
 
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
@@ -162,7 +161,7 @@ class _Far(asyncssh.SSHClientSession[bytes]):
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
         if datatype is not None:
-            self._words = (self._words + data)[-_WORDS_MAX:]
+            self._words.add(data)
         elif self.near.is_open:
             self.near.transport.write(data)
 
@@ -190,67 +189,47 @@ class _Far(asyncssh.SSHClientSession[bytes]):
 
     def describe(self) -> str | None:
         """How it has ended, if that is worth a word."""
-        words = self._words.decode(errors="backslashreplace").strip()
+        words = str(self._words)
         ending = self._ending or ("the command has ended" if words else "")
         return ": ".join(filter(None, (ending, words))) or None
 
 
-class TunnelStream:
+class TunnelStream(UpperStream):
     """See ``ByteStream``; it owns the SSH connection, which ends with it.
 
-    Descriptors do not travel. Who is on the other end of the command is not known, but nobody reads
-    along on the way to its host.
+    Who is on the other end of the command is not known, but nobody reads along on the way to its
+    host.
     """
 
-    __slots__ = ("_close", "_stream", "_tunnel", "identity", "passes_fds")
+    __slots__ = ("_close", "_tunnel", "identity")
 
     room = 1
-    can_move = False
 
     def __init__(
         self, connected: socket.socket, tunnel: Tunnel, place: str, close: Callable[[], None]
     ) -> None:
-        self._stream = SocketStream(connected)
+        super().__init__(SocketStream(connected))
         self._tunnel = tunnel
         self._close = close
         self.identity = Identity(address=place, secure=True)
-        self.passes_fds = False
-
-    def fileno(self) -> int:
-        return self._stream.fileno()
 
     def receive(self, space: memoryview) -> int | None:
         try:
-            count = self._stream.receive(space)
+            count = self._below.receive(space)
         except ConnectionClosed as error:
             raise self._ended(error) from error
         if count == 0 and self._tunnel.reason is not None:
             raise ConnectionClosed(self._tunnel.reason, _EOF)
         return count
 
-    def receive_with_fds(self, space: memoryview) -> tuple[int | None, list[int]]:
-        return self.receive(space), []
-
     def send(self, buffers: Sequence[Buffer]) -> int:
         try:
-            return self._stream.send(buffers)
+            return self._below.send(buffers)
         except ConnectionClosed as error:
             raise self._ended(error) from error
 
-    def send_fd(self, fd: int) -> bool:
-        raise ConnectionClosed(f"{self.identity.address}: descriptor {fd} cannot travel", _EOF)
-
-    def expect_bulk(self) -> None:
-        self._stream.expect_bulk()
-
-    def shutdown(self) -> None:
-        self._stream.shutdown()
-
-    def detach(self) -> int:
-        return self._stream.detach()
-
     def close(self) -> None:
-        self._stream.close()
+        super().close()
         self._close()
 
     def _ended(self, error: ConnectionClosed) -> ConnectionClosed:

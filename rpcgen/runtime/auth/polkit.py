@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from libvirt_rpc.libvirt_common.types import VirErrorNumber
 from rpcgen.runtime.errors import AuthError
+from rpcgen.runtime.process import proc
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -42,9 +43,6 @@ _AUTHORITY: Final = {
 
 _INTERACTIVE: Final = 1
 """AllowUserInteraction of CheckAuthorizationFlags."""
-
-_BEFORE_START_TIME: Final = 19
-"""Fields of ``/proc/PID/stat`` between the command and ``starttime``, the 22nd (proc(5))."""
 
 
 class PolkitError(AuthError):
@@ -86,14 +84,7 @@ def start_time(pid: int) -> int:
     With it a number of a process means that one and no later one. Ask when the client connects:
     what was behind the number before that, nobody can tell afterwards.
     """
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            line = file.read()
-    except OSError:
-        return 0
-    # The command, in parentheses, is anything its process wants, with spaces and parentheses.
-    fields = line[line.rfind(b")") + 1 :].split()
-    return int(fields[_BEFORE_START_TIME]) if len(fields) > _BEFORE_START_TIME else 0
+    return proc.start_time(pid) or 0
 
 
 async def check(

@@ -1,4 +1,4 @@
-"""Other processes: whether one lives, which program it runs, and how it is made to end.
+"""Other processes: whether one lives, since when, what it runs, and how it is made to end.
 
 Locks and pidfiles are not known here.
 """
@@ -47,6 +47,12 @@ INTERVAL: Final = 0.2
 COMMAND_MAX: Final = 200
 """Characters of a command line in a message: enough to know the program by."""
 
+_STATE: Final = 0
+_START_TIME: Final = 19
+"""Fields of ``/proc/PID/stat``, counted from the first one behind the command, the third of all
+(proc(5)).
+"""
+
 _DELETED: Final = " (deleted)"
 
 
@@ -65,6 +71,23 @@ def wait_for_end(pid: int, seconds: float) -> bool:
         return target.wait(seconds)
     finally:
         target.close()
+
+
+def start_time(pid: int) -> int | None:
+    """When a process started, in clock ticks since the system did; None if it is gone.
+
+    With it a number of a process means that one and no later one.
+    """
+    try:
+        return int(_stat(pid)[_START_TIME])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def _stat(pid: int) -> list[bytes]:
+    """Its fields behind the command, which, in parentheses, is anything the process wants."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()
 
 
 def command_of(pid: int) -> str | None:
@@ -224,8 +247,7 @@ class _Pid:
         except PermissionError:
             return True
         try:
-            with open(f"/proc/{self._pid}/stat", "rb") as file:
-                return file.read().rpartition(b")")[2].split()[0] != b"Z"
+            return _stat(self._pid)[_STATE] != b"Z"
         except OSError:
             return True
 

@@ -12,10 +12,11 @@ from contextlib import suppress
 from rpcgen.runtime.errors import ConnectionClosed
 from rpcgen.runtime.tls.alerts import explained
 from rpcgen.runtime.tls.wire import RECORD
+from rpcgen.runtime.transport.upper import SealingStream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
     from typing import Final
 
     from rpcgen.runtime.interfaces import Identity
@@ -31,19 +32,23 @@ _RECORDS_AT_ONCE: Final = 64
 _ERROR, _EOF = 0, 1
 
 
-class TlsStream:
-    """See ``ByteStream``; it owns the stream below. Descriptors do not travel."""
+class TlsStream(SealingStream):
+    """See ``ByteStream``; it owns the stream below."""
 
-    __slots__ = ("_failure", "_held", "_ssl", "_wire", "identity")
+    __slots__ = ("_failure", "_flush", "_seal", "_ssl", "_wire", "identity")
 
     room = RECORD
-    can_move = False
-    passes_fds = False
+
+    # The wire's and OpenSSL's own, with no call of ours between.
+    _flush: Callable[[], bool]
+    _seal: Callable[[Buffer], object]
 
     def __init__(self, wire: Wire, inside: ssl.SSLObject, identity: Identity) -> None:
+        super().__init__(wire.below, _CHUNK)
         self._wire = wire
         self._ssl = inside
-        self._held = 0  # plain bytes that are encrypted, but not all sent
+        self._flush = wire.flush
+        self._seal = inside.write
         self._failure: ConnectionClosed | None = None  # of reading
         self.identity = identity
 
@@ -57,9 +62,6 @@ class TlsStream:
         """The cipher's name, and the bits of its key."""
         name, _, bits = self._ssl.cipher() or ("", "", 0)
         return name, bits
-
-    def fileno(self) -> int:
-        return self._wire.below.fileno()
 
     def receive(self, space: memoryview) -> int | None:
         # Records with data and no more: what comes behind them, the end for one, is then still in
@@ -87,53 +89,19 @@ class TlsStream:
             return self._end_behind(taken)
         return taken or None
 
-    def receive_with_fds(self, space: memoryview) -> tuple[int | None, list[int]]:
-        return self.receive(space), []
-
-    def send(self, buffers: Sequence[Buffer]) -> int:
-        # Bytes count as taken when all of their ciphertext is sent. Until then they come again.
-        if not self._wire.flush():
-            return 0
-        taken, self._held = self._held, 0
-        if taken:
-            return taken
-        plain = _first(buffers)
-        if not plain:
-            return 0
-        try:
-            self._ssl.write(plain)
-        except OSError as error:
-            raise self._broken(error) from error
-        if self._wire.flush():
-            return len(plain)
-        self._held = len(plain)
-        return 0
-
-    def send_fd(self, fd: int) -> bool:
-        raise ConnectionClosed(f"descriptor {fd} cannot travel inside TLS", _ERROR)
-
-    def expect_bulk(self) -> None:
-        self._wire.below.expect_bulk()
-
-    def shutdown(self) -> None:
-        self._wire.below.shutdown()
-
-    def detach(self) -> int:
-        return self._wire.below.detach()
-
     def close(self) -> None:
         # The peer learns that nothing was cut off, if that can be told without waiting.
         with suppress(OSError, ConnectionClosed):
             try:
                 self._ssl.unwrap()
             finally:
-                self._wire.flush()
-        self._wire.below.close()
+                self._flush()
+        super().close()
 
     def _end_behind(self, taken: int) -> int:
         """Have the next call, which comes if the system has something to tell, say what was seen."""
         if taken:
-            self._wire.below.shutdown()
+            self.shutdown()
         return taken
 
     def _decrypt(self, space: memoryview) -> int | None:
@@ -142,37 +110,22 @@ class TlsStream:
             count = self._ssl.read(len(space), space)
         except ssl.SSLWantReadError:
             if self._wire.outgoing.pending:
-                self._wire.flush()  # TLS itself has something to say
+                self._flush()  # TLS itself has something to say
             return None
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return 0
         except OSError as error:
             with suppress(ConnectionClosed):
-                self._wire.flush()
+                self._flush()
             raise self._broken(error) from error
         return int(count)
 
-    def _broken(self, error: OSError) -> ConnectionClosed:
+    def _broken(self, error: Exception) -> ConnectionClosed:
         said = explained(why(error), is_client=not self._ssl.server_side)
         return ConnectionClosed(f"TLS: {said}", _ERROR)
 
 
-def _first(buffers: Sequence[Buffer]) -> Buffer:
-    """The bytes that are encrypted next."""
-    first = buffers[0] if buffers else b""
-    if len(buffers) <= 1 or len(first) >= _CHUNK:
-        return memoryview(first)[:_CHUNK]
-    parts: list[Buffer] = []
-    left = _CHUNK
-    for data in buffers:
-        parts.append(memoryview(data)[:left])
-        left -= len(parts[-1])
-        if not left:
-            break
-    return b"".join(parts)
-
-
-def why(error: OSError) -> str:
+def why(error: Exception) -> str:
     """What OpenSSL says, in words."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message

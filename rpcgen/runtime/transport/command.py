@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Final
 from libvirt_rpc.libvirt_common.types import VirConnectCloseReason
 from rpcgen.runtime.errors import ConnectError, ConnectionClosed
 from rpcgen.runtime.interfaces import Identity
+from rpcgen.runtime.process.proc import wait_for_end
+from rpcgen.runtime.transport.lastwords import LastWords
 from rpcgen.runtime.transport.stream import SocketStream
+from rpcgen.runtime.transport.upper import UpperStream
 
 if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
@@ -28,17 +31,14 @@ _PASSED: Final = (
 )
 """What the program gets of the environment: what libvirt passes on to ssh."""
 
-_WORDS_MAX: Final = 1_024
-"""Bytes of standard error that an error quotes: the last ones (libvirt quotes as many)."""
-
 _READ_SIZE: Final = 65_536
 
 _GRACE: Final = 0.01
 """Seconds from SIGTERM to SIGKILL, as libvirt has it: a tunnel has nothing to put in order."""
 
-_ENDING: Final = 0.1
-"""Seconds for a program to end that writes no more, so that the error can say how it did: a loop may
-wait for them.
+_ENDING: Final = 0.05
+"""Seconds for a program to end that writes no more, so that the error can say how it did. Most are
+ending already, and take no time. Those that go on cost a loop that much.
 """
 
 _EOF: Final = VirConnectCloseReason.VIR_CONNECT_CLOSE_REASON_EOF
@@ -74,70 +74,50 @@ def spawn(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Comma
     return CommandStream(ours, child, argv[0])
 
 
-class CommandStream:
+class CommandStream(UpperStream):
     """See ``ByteStream``; it owns the program, which ends with it.
 
-    Descriptors do not travel, and nobody vouches for the other end.
+    Nobody vouches for the other end.
     """
 
-    __slots__ = ("_child", "_program", "_stream", "_words", "identity", "passes_fds")
+    __slots__ = ("_child", "_program", "_words", "identity")
 
     room = 1
-    can_move = False
 
     def __init__(
         self, connected: socket.socket, child: subprocess.Popen[bytes], program: str
     ) -> None:
         assert child.stderr is not None  # noqa: S101  (asked for)
         os.set_blocking(child.stderr.fileno(), False)
-        self._stream = SocketStream(connected)
+        super().__init__(SocketStream(connected))
         self._child = child
         self._program = program
-        self._words = b""
+        self._words = LastWords()
         self.identity = Identity(address=program)
-        self.passes_fds = False
 
     @property
     def pid(self) -> int:
         """Of the program."""
         return self._child.pid
 
-    def fileno(self) -> int:
-        return self._stream.fileno()
-
     def receive(self, space: memoryview) -> int | None:
         self._listen()
         try:
-            count = self._stream.receive(space)
+            count = self._below.receive(space)
         except ConnectionClosed as error:
             raise self._ended() from error
         if count == 0 and self._describe():
             raise self._ended()
         return count
 
-    def receive_with_fds(self, space: memoryview) -> tuple[int | None, list[int]]:
-        return self.receive(space), []
-
     def send(self, buffers: Sequence[Buffer]) -> int:
         try:
-            return self._stream.send(buffers)
+            return self._below.send(buffers)
         except ConnectionClosed as error:
             raise self._ended() from error
 
-    def send_fd(self, fd: int) -> bool:
-        raise ConnectionClosed(f"{self._program}: descriptor {fd} cannot travel", _EOF)
-
-    def expect_bulk(self) -> None:
-        self._stream.expect_bulk()
-
-    def shutdown(self) -> None:
-        self._stream.shutdown()
-
-    def detach(self) -> int:
-        return self._stream.detach()
-
     def close(self) -> None:
-        self._stream.close()
+        super().close()
         child = self._child
         if child.stderr is not None:
             child.stderr.close()
@@ -154,16 +134,17 @@ class CommandStream:
         assert self._child.stderr is not None  # noqa: S101  (asked for)
         with suppress(BlockingIOError):
             while said := os.read(self._child.stderr.fileno(), _READ_SIZE):
-                self._words = (self._words + said)[-_WORDS_MAX:]
+                self._words.add(said)
 
     def _ended(self) -> ConnectionClosed:
         return ConnectionClosed(": ".join([self._program, "it has ended", *self._describe()]), _EOF)
 
     def _describe(self) -> list[str]:
         """How it has ended, and its last words, as far as they are worth a word."""
-        with suppress(subprocess.TimeoutExpired):
-            self._child.wait(_ENDING)
+        if self._child.returncode is None:  # its pid is still its own
+            with suppress(OSError):
+                wait_for_end(self._child.pid, _ENDING)
         self._listen()
-        code = self._child.returncode or 0
+        code = self._child.poll() or 0
         how = f"exit code {code}" if code > 0 else f"killed by signal {-code}" if code else ""
-        return [*filter(None, (how, self._words.decode(errors="backslashreplace").strip()))]
+        return [*filter(None, (how, str(self._words)))]

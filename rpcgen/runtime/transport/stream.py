@@ -14,6 +14,7 @@ from contextlib import suppress
 from rpcgen.runtime.errors import ConnectionClosed
 from rpcgen.runtime.interfaces import Identity
 from rpcgen.runtime.limits import SEND_BUFFER
+from rpcgen.runtime.process.proc import start_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _identity(connected: socket.socket) -> Identity:
             gid=gid,
             pid=pid,
             secure=True,
-            start_time=_start_time(pid),
+            start_time=start_time(pid),
             selinux_context=_label(connected),
         )
     try:
@@ -147,15 +148,6 @@ def _identity(connected: socket.socket) -> Identity:
     except OSError:
         return Identity()
     return Identity(address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
-
-
-def _start_time(pid: int) -> int | None:
-    """Field 22 of ``/proc/PID/stat``; the second, a name in brackets, may contain anything."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[19])
-    except (OSError, IndexError, ValueError):
-        return None
 
 
 def _label(connected: socket.socket) -> str | None:
