@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import TextIO
 
@@ -20,7 +21,7 @@ class ProgressBar:
     def __init__(self, label: str, total: int, file: TextIO | None = None) -> None:
         self._label = label
         self._total = total
-        self._file = file or sys.stdout
+        self._file = file or sys.stdout or io.StringIO()
         self._percent = -1
 
     def __call__(self, done: int) -> None:

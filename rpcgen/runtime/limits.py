@@ -71,10 +71,18 @@ Nobody can be asked to send fewer. One read brings up to two thousand small ones
 has had the time to take the first.
 """
 
-STREAMS_MAX = 256
+EVENT_BYTES_MAX = 67_108_864
+"""Bytes of events that wait for one subscriber before the oldest are dropped.
+
+Twice the largest packet, as what a server keeps for a client that does not read. An event that
+waits alone may be of any size.
+"""
+
+STREAMS_MAX = 64
 """Streams that one client may have open at the same time.
 
-Each costs its handler a thread or a task; libvirt's own clients rarely have more than one.
+Each costs its handler a task, or a thread, of which it leaves three quarters to others; libvirt's own
+clients rarely have more than one.
 """
 
 STREAM_THREADS_MAX = 256
@@ -156,9 +164,11 @@ class Limits:
         stream_overflow: the same before the stream is given up.
         outbox: bytes queued for a peer that does not read before it is disconnected.
         events: events that wait for one subscriber before the oldest are dropped.
+        event_bytes: the same in bytes of their packets; the newest always has room.
     """
 
     __slots__ = (
+        "event_bytes",
         "events",
         "fds",
         "message",
@@ -178,6 +188,7 @@ class Limits:
         stream_overflow: int = STREAM_OVERFLOW,
         outbox: int = OUTBOX_MAX,
         events: int = EVENTS_MAX,
+        event_bytes: int = EVENT_BYTES_MAX,
     ) -> None:
         self.message = message
         self.fds = fds
@@ -186,6 +197,7 @@ class Limits:
         self.stream_overflow = stream_overflow
         self.outbox = outbox
         self.events = events
+        self.event_bytes = event_bytes
         for name in self.__slots__:
             if getattr(self, name) < (0 if name == "fds" else 1):
                 raise ValueError(f"limit {name}: expected a positive number")

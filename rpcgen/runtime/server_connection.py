@@ -147,8 +147,10 @@ class ServerConnection(Connection):
 
     def finished(self, stream: Stream) -> None:
         """Take note that a stream may be over, and its serial free."""
-        if stream.is_over:
-            self.streams.pop(key_of(stream), None)
+        key = key_of(stream)
+        # Its serial may be another's by now: a client may use it again once it has broken a stream.
+        if stream.is_over and self.streams.get(key) is stream:
+            del self.streams[key]
 
     def _other(self, packet: Packet) -> Event | None:
         if not self._is_keepalive(packet):

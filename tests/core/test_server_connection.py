@@ -257,6 +257,20 @@ def test_a_serial_with_a_stream_opens_no_second_one() -> None:
     assert refusals(core) == [(8, 39, "serial 8 has a stream already")]
 
 
+@pytest.mark.parametrize("ends", ["replied", "failed"])
+def test_a_serial_that_is_used_again_is_not_the_one_before(ends: str) -> None:
+    core = server()
+    first = incoming(core, UPLOAD)
+    core.receive_data(on_stream(status=9))  # breaks it, before it is answered
+    events(core)
+    second = incoming(core, UPLOAD)
+    if ends == "replied":
+        core.reply(first, b"")
+    else:
+        core.fail(first, RemoteError(1, "no"))
+    assert list(core.streams.values()) == [second.stream]
+
+
 @pytest.mark.parametrize(
     "packet",
     [

@@ -83,6 +83,21 @@ def test_going_back(taken: int, at: int, flags: int, end: int) -> None:
         assert domain.snapshots.current == "one"
 
 
+def test_going_back_keeps_the_name_that_a_domain_has_by_now() -> None:
+    host = Watched()
+    ref = host.domains.define(definition())
+    take(host, ref, "one")
+    xml = xml_of(host, ref, "one").replace("<name>web</name>", "<name>site</name>")
+    with host.domains.locked(ref) as domain:
+        domain.snapshots.delete("one", SnapshotDelete.METADATA_ONLY)
+    host.domains.rename(ref, "site")
+    capture.take(host.domains, ref, xml, SnapshotCreate.REDEFINE)
+    host.domains.define(definition(uuid="11111111-2222-3333-4444-666666666666"))
+    capture.revert(host.domains, ref, "one", SnapshotRevert.RUNNING)
+    with host.domains.locked(ref) as domain:
+        assert [domain.name, domain.current.name, domain.inactive.name] == ["site"] * 3
+
+
 def test_events_of_going_back() -> None:
     host = Watched()
     ref = running(host)

@@ -137,7 +137,10 @@ def test_clients_that_contradict_themselves() -> None:
     broken["clients"][1] |= {"auth": 1, "nrequests_max": 0}
     with pytest.raises(ValueError, match=r"clients\[1\]: nrequests_max: expected 1 or more, got 0"):
         read(broken)
-    broken["clients"][1] |= {"nrequests_max": 1, "sock": {"fd": 7, "isClient": 1}}
+    broken["clients"][1] |= {"nrequests_max": 1, "id": 1}
+    with pytest.raises(ValueError, match=r"^state: clients: two have the same id$"):
+        read(broken)
+    broken["clients"][1] |= {"id": 2, "sock": {"fd": 7, "isClient": 1}}
     with pytest.raises(ValueError, match=r"clients\[1\]\.sock\.isClient: expected true or false"):
         read(broken)
 

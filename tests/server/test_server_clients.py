@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import gc
 import os
@@ -12,16 +13,18 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
-from raw import DEADLINE, KEEPALIVE, MESSAGE, OK, PING, PONG, Packet, Raw
+from raw import CALL_WITH_FDS, DEADLINE, KEEPALIVE, MESSAGE, OK, PING, PONG, Packet, Raw
 from server.kit import (
     BLOB,
     KIT,
     LOGIN,
     PLAIN,
     QUICK,
+    WITH_FDS,
     Busy,
     closing,
     connect,
@@ -34,11 +37,18 @@ from server.kit import (
 from wire_cases import Failure
 from wire_replay import fails
 
-from rpcgen.runtime import limits
+from rpcgen.runtime import Identity, limits
 from rpcgen.runtime.server import Server
 from rpcgen.runtime.stubs import Session
 
 ECHO = {"quick": lambda _, value: value}
+
+
+def on(loop: str) -> dict[str, Any]:
+    """The setting of a server that runs there."""
+    return {
+        "loop_factory": pytest.importorskip("uvloop").new_event_loop if loop == "uvloop" else None
+    }
 
 
 def answers(raw: Raw) -> bool:
@@ -296,6 +306,96 @@ def test_a_client_that_is_killed_in_a_call() -> None:
         busy.let_go()
         assert finished.wait(DEADLINE)
         assert answers(other)
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_client_that_dies_with_all_its_calls_under_way(loop: str) -> None:
+    """It is not read, and nothing is due to it: only the system can tell."""
+    closed = threading.Semaphore(0)
+
+    async def handler(call: Any, value: int) -> int:
+        gone = asyncio.Event()
+        call.session.on_close(gone.set)
+        await gone.wait()
+        closed.release()
+        return value
+
+    with serving(offering(plain=handler), max_client_requests=2, **on(loop)) as server:
+        with connect(server) as raw:
+            raw.send(*(raw.packet(PLAIN.number, number(i), serial=i) for i in range(5)))
+            settle(lambda: [one.traffic.requests for one in server.sessions] == [2])
+        for _ in range(2):
+            assert closed.acquire(timeout=DEADLINE)
+        settle(lambda: server.sessions == [])
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_reset_behind_data(loop: str) -> None:
+    """A client that dies before it has read everything resets the connection."""
+    busy = Busy()
+    handlers = offering(plain=lambda _, value: busy(value), **ECHO)
+    with (
+        serving(handlers, min_workers=0, max_workers=0, **on(loop)) as server,
+        connect(server) as other,
+    ):
+        with connect(server) as raw:
+            raw.send(raw.packet(QUICK.number, number(1)))
+            assert raw.socket.recv(1)
+            # The loop is busy: it finds data and the reset together.
+            other.send(other.packet(PLAIN.number, number(1)))
+            busy.wait(1)
+            raw.send(raw.packet(QUICK.number, number(2))[:13])
+        busy.let_go()
+        assert other.read().status == OK
+        settle(lambda: len(server.sessions) == 1)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_calls_that_wait_for_a_worker_are_not_begun_for_nobody(count: int, tmp_path: Path) -> None:
+    busy, begun = Busy(), []
+
+    def with_fds(call: Any, value: int) -> tuple[int, list[int]]:
+        begun.append(value)
+        return value, []
+
+    handlers = offering(plain=lambda _, value: busy(value), with_fds=with_fds)
+    with (
+        serving(handlers, min_workers=1, max_workers=1) as server,
+        connect(server) as other,
+        (tmp_path / "file").open("w") as file,
+    ):
+        other.send(other.packet(PLAIN.number, number(1)))
+        busy.wait(1)
+        before = descriptors()
+        with connect(server) as raw:
+            for _ in range(count):
+                call = raw.packet(WITH_FDS.number, number(1) + number(7), type_=CALL_WITH_FDS)
+                raw.send_fds(call, file.fileno())
+            settle(lambda: server.statistics.queued_jobs == count)
+        settle(lambda: len(server.sessions) == 1)
+        settle(lambda: descriptors() == before)
+        assert server.statistics.queued_jobs == 0
+        busy.let_go()
+        assert other.read().status == OK
+    assert begun == []
+
+
+def test_a_client_whose_server_cannot_tell_who_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    problems = [OSError("who?")]
+
+    def required(_: Identity) -> bool:
+        if problems:
+            raise problems.pop()
+        return False
+
+    with serving(offering(**ECHO), auth_required=required) as server:
+        with connect(server) as raw:
+            assert raw.is_ended()
+        with connect(server) as raw:
+            assert answers(raw)
+    assert [record.message.partition(": ")[2] for record in caplog.records] == [
+        "a client is turned away"
+    ]
 
 
 def test_a_client_that_stops_in_the_middle_of_a_packet() -> None:

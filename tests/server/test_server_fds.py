@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
-from raw import CALL_WITH_FDS, DEADLINE, OK, REPLY_WITH_FDS, Raw
+from raw import CALL_WITH_FDS, DEADLINE, ERROR, OK, REPLY_WITH_FDS, Raw
 from server.kit import PLAIN, WITH_FDS, connect, descriptors, number, offering, serving, settle
 from wire_cases import Failure
 from wire_replay import fails
@@ -120,7 +121,18 @@ def fails_with(_: object) -> Any:
 
 @KINDS
 @pytest.mark.parametrize(
-    "result", [fails_with, lambda _: (1, 2, 3), lambda _: 5, lambda _: ("", [])]
+    "result",
+    [
+        fails_with,
+        lambda _: (1, 2, 3),
+        lambda _: 5,
+        lambda _: ("", []),
+        lambda _: (1, 5),
+        lambda _: (1, ["hello"]),
+        lambda _: (1, [-1]),
+        lambda _: (1, [os.dup(2), -1]),
+        lambda call: (1, [*call.fds, -1]),
+    ],
 )
 def test_descriptors_of_a_call_that_fails_are_closed(
     kind: Any, result: Any, file: int, caplog: pytest.LogCaptureFixture
@@ -133,6 +145,42 @@ def test_descriptors_of_a_call_that_fails_are_closed(
         assert raw.is_quiet()
         settle(lambda: descriptors() == before)
     assert len(caplog.messages) == 1
+
+
+@KINDS
+def test_a_descriptor_may_go_out_twice(kind: Any, file: int) -> None:
+    def twice(_: object) -> tuple[int, list[int]]:
+        fd = os.dup(file)
+        return 5, [fd, fd]
+
+    with serving(offering(with_fds=kind(twice))) as server, connect(server) as raw:
+        raw.send(raw.packet(WITH_FDS.number, number(7)))
+        assert raw.read().type == REPLY_WITH_FDS
+        fds = [raw.read_fd(), raw.read_fd()]
+        assert [read_hello(fd) for fd in fds] == [b"hello"] * 2
+        for fd in fds:
+            os.close(fd)
+
+
+@KINDS
+def test_no_room_for_what_is_sent_back(
+    kind: Any, file: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(_: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    def back(call: Any) -> tuple[int, list[int]]:
+        monkeypatch.setattr(os, "dup", full)
+        return 5, call.fds
+
+    with serving(offering(with_fds=kind(back))) as server, connect(server) as raw:
+        assert raw.is_quiet()
+        before = descriptors()
+        raw.send_fds(with_fds(raw, 1), file)
+        assert raw.read().status == ERROR
+        settle(lambda: descriptors() == before)
+        assert server.sessions[0].traffic.requests == 0
+    assert "Too many open files" in caplog.text
 
 
 def test_descriptors_of_a_call_that_nobody_answers_are_closed(file: int) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -362,6 +364,36 @@ def test_a_socket_that_cannot_listen_leaves_the_others_to_who_has_them() -> None
     assert saved.services == [service, other]
     assert is_listening(addresses[1])
     saved.close()
+
+
+def refuse(*_: object) -> None:
+    raise ValueError("not these")
+
+
+@pytest.mark.parametrize("what", ["a client that is none", "what was saved is refused"])
+def test_a_start_that_fails_leaves_nothing_half_done(what: str, tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with serving(answering(0), listen=[f"unix://{path}"]) as first:
+        one, two = connect(first), connect(first)
+        assert one.is_quiet()
+        assert two.is_quiet()
+        first.hand_over()
+    saved = left_by(first)
+    second = serving(answering(200), listen=[f"unix://{path}"])
+    if what == "what was saved is refused":
+        second.restore(saved, refuse)
+    else:
+        os.close(saved.clients[1].socket.fd)
+        second.restore(saved)
+    with one, two:
+        with pytest.raises((OSError, ValueError)), second:
+            pass
+        assert one.is_ended()
+        saved.close()
+        assert two.is_ended()
+    assert not path.exists()
+    with second, connect(second) as raw:
+        assert raw.call(PLAIN.number, number(1)).payload == number(201)
 
 
 def test_who_stops_does_not_hand_over_any_more(tmp_path: Any) -> None:

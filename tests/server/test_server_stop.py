@@ -15,6 +15,7 @@ import pytest
 from raw import CALL, DEADLINE, OK, Packet, Raw
 from server.kit import (
     CONSOLE,
+    EVENT,
     KIT,
     PLAIN,
     QUICK,
@@ -282,6 +283,14 @@ def test_signals_end_a_run(number_: signal.Signals, path: bytes) -> None:
             assert raw.is_ended()
         assert process.stdout.readline() == b"ended\n"
         assert process.wait(DEADLINE) == 0
+
+
+def test_events_after_the_end_are_not_kept() -> None:
+    with serving(offering()) as server:
+        pass
+    for _ in range(3):
+        server.send_event(EVENT, 1)
+    assert not server._running().loop._jobs
 
 
 def test_signal_handlers_are_as_before() -> None:

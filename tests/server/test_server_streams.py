@@ -42,6 +42,7 @@ from rpcgen.runtime.limits import (
 )
 from rpcgen.runtime.message import RemoteError
 from rpcgen.runtime.program import Procedure
+from rpcgen.runtime.server import engine
 from rpcgen.runtime.streams import Hole
 
 INTERNAL = Failure("internal error$", VirErrorNumber.VIR_ERR_INTERNAL_ERROR)
@@ -578,6 +579,51 @@ def test_sections_go_on_where_read_has_stopped() -> None:
         assert sink.gets() == [b"bc"]
 
 
+@pytest.mark.parametrize("form", ["iterates", "reads", "awaits"])
+def test_a_hole_without_end_ends_with_its_client(form: str) -> None:
+    errors: queue.Queue[BaseException] = queue.Queue()
+    begun = threading.Event()
+
+    def iterates(stream: Any) -> None:
+        for _ in stream:
+            begun.set()
+
+    def reads(stream: Any) -> None:
+        while stream.read():
+            begun.set()
+
+    async def awaits(stream: Any) -> None:
+        async for _ in stream:
+            begun.set()
+
+    def plain(call: Any, flags: int) -> None:
+        try:
+            {"iterates": iterates, "reads": reads}[form](call.stream)
+        except RpcError as error:
+            errors.put(error)
+            raise
+
+    async def on_loop(call: Any, flags: int) -> None:
+        try:
+            await awaits(call.stream)
+        except RpcError as error:
+            errors.put(error)
+            raise
+
+    handler = on_loop if form == "awaits" else plain
+    handlers = offering(upload=handler, quick=lambda _, value: value)
+    with serving(handlers) as server, connect(server) as other:
+        with connect(server) as raw:
+            stream = Opened(raw, UPLOAD, flags=1)
+            stream.reply()
+            stream.send_hole(2**62)
+            assert begun.wait(DEADLINE)
+            assert other.call(QUICK.number, number(1)).payload == number(1)
+            stream.send(status=ERROR)
+        assert isinstance(errors.get(timeout=DEADLINE), RpcError)
+        settle(lambda: len(server.sessions) == 1)
+
+
 def test_a_hole_that_is_not_allowed_breaks_the_stream() -> None:
     errors: queue.Queue[BaseException] = queue.Queue()
 
@@ -871,11 +917,50 @@ def test_the_same_serial_twice_is_refused() -> None:
         stream.finish()
 
 
+@pytest.mark.parametrize("form", ["iterates", "awaits"])
+def test_a_serial_that_is_used_again_loses_no_stream(form: str) -> None:
+    with serving(offering(upload=getattr(Sink(), form))) as server:
+        for _ in range(20):
+            with connect(server) as raw:
+                call = raw.packet(UPLOAD.number, number(0), serial=9)
+                broken = raw.packet(UPLOAD.number, serial=9, type_=STREAM, status=7)
+                raw.send(call, broken, call)
+                raw.read()
+        settle(lambda: server.sessions == [])
+        settle(lambda: server.statistics.stream_threads == 0)
+        settle(lambda: not server._running().dispatcher.steps.running)
+
+
+def test_a_stream_that_waits_for_a_thread_is_not_begun_for_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "STREAM_THREADS_MAX", 1)
+    sink = Sink()
+    with serving(offering(upload=sink.iterates)) as server, connect(server) as raw:
+        first = Opened(raw, UPLOAD)
+        first.reply()
+        threads = server._running().threads
+        with connect(server) as gone:
+            Opened(gone, UPLOAD)
+            assert gone.is_quiet()
+            assert len(threads._waiting) == 1
+        settle(lambda: len(server.sessions) == 1)
+        assert len(threads._waiting) == 0
+        first.send(b"abc")
+        first.finish()
+        assert sink.gets() == b"abc"
+        settle(lambda: threads.size == 0)
+    assert sink.got.empty()
+
+
 def test_too_many_streams_are_refused() -> None:
     with serving(offering(upload=Sink().awaits)) as server, connect(server) as raw:
         streams = [Opened(raw, UPLOAD, serial=i) for i in range(STREAMS_MAX)]
         assert all(stream.reply().status == OK for stream in streams)
-        fails(Opened(raw, UPLOAD, serial=999).reply().payload, Failure("256 streams are open"))
+        fails(
+            Opened(raw, UPLOAD, serial=999).reply().payload,
+            Failure(f"{STREAMS_MAX} streams are open"),
+        )
         streams[0].finish()
         assert Opened(raw, UPLOAD, serial=999).reply().status == OK
 

@@ -75,6 +75,44 @@ def test_priority_workers_take_urgent_jobs_only() -> None:
         urgent.let_go()
 
 
+def test_urgent_jobs_leave_nothing_in_the_other_queue() -> None:
+    busy = Busy()
+    with pool(1, 1, 1) as workers:
+        workers.submit(busy)
+        busy.wait(1)
+        for _ in range(100):
+            done = threading.Event()
+            workers.submit(done.set, urgent=True)
+            assert done.wait(DEADLINE)
+        assert len(workers._jobs) == len(workers._urgent) == 0
+        busy.let_go()
+
+
+def test_a_job_can_be_taken_back_until_it_has_begun() -> None:
+    busy, never = Busy(), Busy()
+    threads = StreamThreads(1)
+    with pool(1, 1, 0) as workers:
+        both: list[Workers | StreamThreads] = [workers, threads]
+        for jobs in both:
+            begun = jobs.submit(busy)
+            busy.wait(1)
+            waiting = [jobs.submit(never), jobs.submit(never)]
+            assert not jobs.withdraw(begun)
+            assert [jobs.withdraw(number) for number in waiting] == [True, True]
+            assert not jobs.withdraw(waiting[0])
+        urgent = workers.submit(never, urgent=True)
+        assert workers.withdraw(urgent)
+        assert (workers.queued, len(workers._urgent)) == (0, 0)
+        busy.let_go()
+    settle(lambda: threads.size == 0)
+    assert never.names == []
+
+
+def test_a_pool_that_nobody_needed_ends_at_once() -> None:
+    with pool(0, 1, 0) as workers:
+        assert workers.size == 0
+
+
 def test_ordinary_workers_take_what_came_first() -> None:
     order: list[int] = []
     done = threading.Event()

@@ -7,6 +7,7 @@ of asyncio's is used: those lose descriptors.
 from __future__ import annotations
 
 import os
+import select
 import warnings
 
 from libvirt_rpc.libvirt_common.types import VirConnectCloseReason
@@ -71,6 +72,11 @@ class Channel:
         self._is_lone = True
         self._is_writing = False
         self._is_reading = True
+        # uvloop tells a reader of a reset once, and then watches no more: it has to read to the end.
+        self._end: select.poll | None = None
+        if type(loop).__module__.partition(".")[0] == "uvloop":
+            self._end = select.poll()
+            self._end.register(stream.fileno(), 0)
         loop.add_reader(stream.fileno(), self._readable)
         self._plan_tick()
 
@@ -196,6 +202,8 @@ class Channel:
     # Reading
 
     def _readable(self) -> None:
+        if self.core.closed is not None:
+            return
         self._receive()
         self._settle()
 
@@ -214,6 +222,8 @@ class Channel:
         if count:
             core.received(count, fds, self.loop.time() if core.keepalive else 0.0)
             self._dispatch()
+            if self._end is not None and core.closed is None and self._end.poll(0):
+                self.loop.call_soon(self._readable)
         elif count is not None:
             where = "" if core.reader.is_between_packets else " in the middle of a packet"
             self.shut(f"the server closed the connection{where}", _EOF)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from libvirt_rpc.libvirt_common.types import VirErrorNumber
@@ -11,7 +12,7 @@ from rpcgen.runtime.errors import UnknownProcedure, XdrDecodeError, XdrEncodeErr
 from rpcgen.runtime.message import RemoteError, rpc_error, unknown_procedure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any, TypeAlias
 
     from rpcgen.runtime.server_connection import IncomingCall
@@ -51,14 +52,34 @@ def answer_to(call: IncomingCall, result: Any, failure: BaseException | None) ->
         return error_for(call, failure)
     try:
         payload, fds = call.route.answer(result)
+        return payload, owned(fds, call.fds)
     except XdrEncodeError as error:
         return bad_result(call, error)
-    except Exception as error:  # noqa: BLE001  (what it returned is no pair, or has no length)
+    except Exception as error:  # noqa: BLE001  (what it returned is no pair, or not open)
         return error_for(call, error)
-    if fds and call.fds:
-        # Those that came are closed now, and those that go when they have been sent.
-        fds = [os.dup(fd) if fd in call.fds else fd for fd in fds]
-    return payload, fds
+
+
+def owned(fds: Iterable[Any], borrowed: Sequence[int]) -> Sequence[int]:
+    """Descriptors that are the answer's alone: those that came with the call are closed now.
+
+    Raises:
+        OSError: one is not open, or there is no room for another.
+        TypeError: what is no list of descriptors.
+    """
+    if fds == ():
+        return ()
+    given = list(fds)
+    found: list[int] = []
+    try:
+        for fd in given:
+            os.fstat(fd)
+            found.append(os.dup(fd) if fd in borrowed or fd in found else fd)
+    except BaseException:
+        for fd in {*found, *(fd for fd in given if isinstance(fd, int))} - {*borrowed}:
+            with suppress(OSError):
+                os.close(fd)
+        raise
+    return found
 
 
 def error_for(call: IncomingCall, error: BaseException) -> RemoteError:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rpcgen.runtime.errors import LocalProtocolError, XdrEncodeError
+from rpcgen.runtime.server.answers import owned
 from rpcgen.runtime.server.upload import Upload
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class StreamingCall(HandledCall):
         Raises:
             XdrEncodeError: the value is not what the procedure returns.
             LocalProtocolError: it is answered already.
+            OSError, TypeError: descriptors that are none.
         """
         if not self._reply(value):
             raise LocalProtocolError("the call is answered already")
@@ -105,13 +107,14 @@ class StreamingCall(HandledCall):
 
     def _reply(self, value: Any) -> bool:
         try:
-            answer = self.incoming.route.answer(value)
+            payload, fds = self.incoming.route.answer(value)
         except XdrEncodeError as error:
             self.refused = error
             raise
         with self._lock:
             if self.is_answered:
                 return False
+            answer = payload, owned(fds, self.incoming.fds)
             self.is_answered = True
         self._loop.do(partial(self.session.answer, self.incoming, answer))
         return True

@@ -169,12 +169,16 @@ class Channel:
             self._session.traffic.touch()
         return item
 
+    def check(self) -> None:
+        """Raise what ``take`` would, if the stream is broken."""
+        if self.error is not None:
+            raise again(self.error)
+
     def _can_take(self) -> bool:
         return bool(self._items) or self._has_ended
 
     def _take(self) -> Item | None:
-        if self.error is not None:
-            raise again(self.error)
+        self.check()
         if not self._items:
             return None
         item = self._items.popleft()

@@ -124,9 +124,10 @@ class Dispatcher:
             self._streaming.serve(session, call, on_loop=method.place is Place.LOOP)
         elif method.place is Place.WORKER and self._workers is not None:
             session.traffic.requests += 1
-            self._workers.submit(
+            number = self._workers.submit(
                 partial(self._serve_on_worker, session, call), urgent=method.is_urgent
             )
+            session.waiting[call] = partial(self._withdraw, call, number)
         else:
             self._serve_on_loop(session, call)
 
@@ -162,6 +163,11 @@ class Dispatcher:
         if call.fds:
             close_fds(call.fds)
         self._loop.post(partial(session.answer, call, answer))
+
+    def _withdraw(self, call: IncomingCall, number: int) -> None:
+        """Nobody waits for the answer any more: do not begin."""
+        if self._workers is not None and self._workers.withdraw(number):
+            close_fds(call.fds)
 
     def _await(self, session: Session, call: IncomingCall, result: Any) -> None:
         """Wait on the loop for what a plain handler returned."""

@@ -130,11 +130,13 @@ class Engine:
             restored: told of each, with what was saved of it, before it is heard.
         """
         self._next_id = saved.next_client_id
-        clients, saved.clients = saved.clients, []
-        for client in clients:
+        while saved.clients:
+            client = saved.clients[0]
+            connected = socket.socket(fileno=client.socket.fd)
+            del saved.clients[0]
             number = self._next_id if client.id is None else client.id
             self._next_id = max(self._next_id, number + 1)
-            session = self._add(number, SocketStream(socket.socket(fileno=client.socket.fd)))
+            session = self._add(number, SocketStream(connected))
             session.restore(client)
             if restored is not None:
                 restored(session, client.data)
@@ -292,6 +294,12 @@ class Engine:
         if timeout is not None:
             self._give_up_at(self.loop.asyncio.time() + timeout)
 
+    def abandon(self) -> None:
+        """End at once: the start has failed."""
+        self.stop(None)
+        self._give_up()
+        self._finish()
+
     def _end_handshakes(self) -> None:
         if self.handshakes is not None:
             self.handshakes.close()
@@ -330,6 +338,7 @@ class Engine:
         if self._timer is not None:
             self._timer.cancel()
         self.dispatcher.steps.close()
+        self.loop.close()
         if not self.stopped.done():
             self.stopped.set_result(None)
 

@@ -11,6 +11,8 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
+from rpcgen.runtime.server.hangups import HangUps
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
@@ -33,11 +35,13 @@ class Loop:
 
     Attributes:
         asyncio: the loop itself.
+        hang_ups: clients that are gone.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.asyncio = loop
         self._thread = threading.get_ident()
+        self.hang_ups = HangUps(loop)
         self._jobs: deque[Callable[[], object]] = deque()
         self._touched: list[Traffic] = []
         self._is_awake = False
@@ -46,6 +50,10 @@ class Loop:
     def is_here(self) -> bool:
         """Whether the caller runs on the loop."""
         return threading.get_ident() == self._thread
+
+    def close(self) -> None:
+        """Nothing is left to be watched."""
+        self.hang_ups.close()
 
     def post(self, job: Callable[[], object]) -> None:
         """Have something done on the loop, in the order in which it was asked for; from any thread."""
@@ -75,6 +83,7 @@ class Loop:
             self.asyncio.call_soon_threadsafe(self._work)
         except RuntimeError:
             self._jobs.clear()  # the loop is closed: nobody is left to be asked
+            self._is_awake = False
 
     def _work(self) -> None:
         self._is_awake = False

@@ -251,6 +251,10 @@ def _server(json: _Object) -> SavedServer:
     anonymous = json.get("max_anonymous_clients", int, most)
     if anonymous > most:
         raise json.error(f"max_anonymous_clients {anonymous} exceeds max_clients {most}")
+    clients = [_client(one) for one in json.each("clients")]
+    ids = [one.id for one in clients if one.id is not None]
+    if len(set(ids)) < len(ids):
+        raise json.error("clients: two have the same id")
     return SavedServer(
         json.get("min_workers", int),
         json.get("max_workers", int),
@@ -260,7 +264,7 @@ def _server(json: _Object) -> SavedServer:
         (json.get("keepaliveInterval", int), json.get("keepaliveCount", int)),
         json.get("next_client_id", int, 1),
         [_service(one) for one in json.each("services")],
-        [_client(one) for one in json.each("clients")],
+        clients,
     )
 
 

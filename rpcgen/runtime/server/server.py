@@ -353,7 +353,11 @@ class Server:
                 listener.close()
             raise
         if saved is not None:
-            self._engine.restore(saved, restored)
+            try:
+                self._engine.restore(saved, restored)
+            except BaseException:
+                self._engine.abandon()
+                raise
 
     async def _serve(self, started: threading.Event | None = None) -> None:
         """Serve until everything has ended."""

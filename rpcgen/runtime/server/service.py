@@ -86,7 +86,15 @@ class Service:
             except OSError as error:
                 self._failed(error)
                 return
-            self._accepted(SocketStream(connected))
+            self._take(SocketStream(connected))
+
+    def _take(self, stream: ByteStream) -> None:
+        try:
+            self._accepted(stream)
+        except Exception:
+            # What decides whether the client must log in is others' code.
+            _logger.exception("%s: a client is turned away", self.listener.address)
+            stream.close()
 
     def _failed(self, error: OSError) -> None:
         _logger.error("%s: cannot accept: %s", self.listener.address, error.strerror)

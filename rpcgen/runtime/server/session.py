@@ -53,6 +53,8 @@ class Session:
         id: its number on this server, from 1 on.
         connected: when it came, in seconds since the epoch.
         data: what handlers remember of this client.
+        waiting: calls that have gone to workers and are not answered, and what withdraws each from
+            there; on the loop only.
         core: the protocol's side of it; on the loop only.
         traffic: its bytes; on the loop only.
     """
@@ -72,12 +74,14 @@ class Session:
         "data",
         "id",
         "traffic",
+        "waiting",
     )
 
     def __init__(self, number: int, stream: ByteStream, engine: Engine) -> None:
         self.id = number
         self.connected = int(time.time())
         self.data: dict[str, Any] = {}
+        self.waiting: dict[IncomingCall, Callable[[], object]] = {}
         self.core = ServerConnection(
             engine.programs,
             engine.limits,
@@ -176,6 +180,8 @@ class Session:
         Args:
             at_once: the call did not wait, and was none of the traffic's requests.
         """
+        if not at_once:
+            self.waiting.pop(call, None)
         error, payload, fds = self._checked(answer)
         if self.core.closed is not None:
             close_fds(fds)
@@ -315,6 +321,9 @@ class Session:
         close_strays(self.core)
         for stream in streams:
             stream.owner.received()
+        waiting, self.waiting = self.waiting, {}
+        for withdraw in waiting.values():
+            withdraw()
         self.traffic.stop()
         self._stream.close()
         self._engine.forget(self)

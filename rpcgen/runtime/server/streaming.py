@@ -50,7 +50,13 @@ class Streaming:
         if on_loop:
             self._run_on_loop(call, partial(self._serve_on_loop, call))
         else:
-            self._threads.submit(partial(self._run_on_thread, call))
+            number = self._threads.submit(partial(self._run_on_thread, call))
+            session.waiting[incoming] = partial(self._withdraw, call, number)
+
+    def _withdraw(self, call: StreamingCall, number: int) -> None:
+        """Nobody waits for the stream any more: do not begin."""
+        if self._threads.withdraw(number):
+            self._finish(call, None, call.channel.error)
 
     def _run_on_loop(self, call: StreamingCall, function: Callable[[], Any]) -> None:
         found = self._steps.run(function, (), partial(self._finish, call))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import select
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 _ERROR = VirConnectCloseReason.VIR_CONNECT_CLOSE_REASON_ERROR
+_EOF = VirConnectCloseReason.VIR_CONNECT_CLOSE_REASON_EOF
 
 
 class Owner(Protocol):
@@ -146,6 +148,7 @@ class Traffic:
         self._is_reading = True
         self._is_suspending = False
         loop.asyncio.add_reader(self._fd, self._readable)
+        loop.hang_ups.watch(self._fd, self._hung_up)
 
     @property
     def is_reading(self) -> bool:
@@ -192,6 +195,7 @@ class Traffic:
 
     def stop(self) -> None:
         """Let go of the socket."""
+        self._loop.hang_ups.forget(self._fd)
         if self._is_reading:
             self._pause()
         if self._is_writing:
@@ -243,6 +247,13 @@ class Traffic:
             self.step()
         elif count is not None:
             self._owner.end_of_file()
+
+    def _hung_up(self) -> None:
+        """The client is gone; what it has sent before may be read."""
+        if self._is_reading:
+            self._readable()
+        else:
+            self._owner.lost(ConnectionClosed("end of file", _EOF))
 
     def _has_room(self) -> bool:
         """Whether another call, any answer, and more stream data could be taken."""
@@ -367,7 +378,8 @@ class Traffic:
 def close_fds(fds: Iterable[int]) -> None:
     """Give descriptors back to the system."""
     for fd in fds:
-        os.close(fd)
+        with suppress(OSError):  # a handler's mistake, and no reason to leave the others open
+            os.close(fd)
 
 
 def close_strays(core: ServerConnection) -> None:

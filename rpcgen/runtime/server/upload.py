@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from rpcgen.runtime.files import SectionWriter, zeros
@@ -41,6 +42,7 @@ class Upload:
         if item is None:
             return b""
         if isinstance(item, Hole):
+            self._call.channel.check()
             part = next(zeros(min(size, item.length)))
             self._rest = Hole(item.length - len(part)) if item.length > len(part) else None
             return part
@@ -65,12 +67,17 @@ class Upload:
 
     def __iter__(self) -> Iterator[bytes]:
         for section in self.sections():
-            yield from _pieces(section)
+            for piece in _pieces(section):
+                self._call.channel.check()
+                yield piece
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for section in self.sections():
             for piece in _pieces(section):
+                self._call.channel.check()
                 yield piece
+                if isinstance(section, Hole):
+                    await asyncio.sleep(0)  # a hole may have no end, and others have their turn
 
     def take(self) -> bytes | Hole | None:
         """The next data or hole; None at the end. Not on the loop."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ class Workers:
 
     def __init__(self, minimum: int, maximum: int, priority: int) -> None:
         self._lock = threading.Lock()
-        self._jobs: deque[list[Job]] = deque()
-        self._urgent: deque[list[Job]] = deque()
-        self._queued = 0
+        self._jobs: OrderedDict[int, Job] = OrderedDict()  # by the number of each
+        self._urgent: OrderedDict[int, Job] = OrderedDict()  # those of them that are
+        self._last = 0
         self._coming = 0  # workers that will look at the queue: woken, or just started
         self._ordinary = _Crew("worker", maximum)
         self._priority = _Crew("priority worker", priority)
@@ -78,18 +78,23 @@ class Workers:
     @property
     def queued(self) -> int:
         """Jobs that no worker has taken."""
-        return self._queued
+        return len(self._jobs)
 
-    def submit(self, job: Job, *, urgent: bool = False) -> None:
-        """Queue a job; it should not raise."""
-        # In both queues there is the same list, which who takes the job empties.
-        place = [job]
+    def submit(self, job: Job, *, urgent: bool = False) -> int:
+        """Queue a job, which should not raise; returns its number."""
         with self._lock:
-            self._queued += 1
-            self._jobs.append(place)
+            number = self._last = self._last + 1
+            self._jobs[number] = job
             if urgent:
-                self._urgent.append(place)
+                self._urgent[number] = job
             self._wake_one()
+        return number
+
+    def withdraw(self, number: int) -> bool:
+        """Take a job back; False if it has begun."""
+        with self._lock:
+            self._urgent.pop(number, None)
+            return self._jobs.pop(number, None) is not None
 
     def resize(self, minimum: int, maximum: int, priority: int) -> None:
         """Change the bounds; workers above them end when they have finished their jobs."""
@@ -102,10 +107,14 @@ class Workers:
         """Let workers end once there are no jobs, of which none may come any more.
 
         Args:
-            ended: called by the last of them.
+            ended: called by the last of them; at once if there is none.
         """
         self._ended = ended
         self._wake_all()
+        with self._lock:
+            is_over = not (self._ordinary.size or self._priority.size)
+        if is_over:
+            ended()
 
     def _hire(self, minimum: int, priority: int) -> None:
         with self._lock:
@@ -131,9 +140,7 @@ class Workers:
         who have it, and many workers woken at once would only stand in each other's way. Each
         wakes the next.
         """
-        while self._urgent and not self._urgent[0]:
-            self._urgent.popleft()
-        if self._coming or not self._queued:
+        if self._coming or not self._jobs:
             return
         if self._ordinary.idle:
             self._wake(self._ordinary)
@@ -173,12 +180,12 @@ class Workers:
 
     def _take(self, crew: _Crew) -> Job | None:
         queue = self._jobs if crew is self._ordinary else self._urgent
-        while queue:
-            place = queue.popleft()
-            if place:
-                self._queued -= 1
-                return place.pop()
-        return None
+        if not queue:
+            return None
+        number, job = queue.popitem(last=False)
+        self._jobs.pop(number, None)
+        self._urgent.pop(number, None)
+        return job
 
     def _leave(self, crew: _Crew) -> None:
         with self._lock:
@@ -199,17 +206,25 @@ class StreamThreads:
     def __init__(self, most: int) -> None:
         self._most = most
         self._lock = threading.Lock()
-        self._waiting: deque[Job] = deque()
+        self._waiting: OrderedDict[int, Job] = OrderedDict()  # by the number of each
+        self._last = 0
         self._ended: Callable[[], object] | None = None
         self.size = 0
 
-    def submit(self, job: Job) -> None:
-        """Run a job as soon as there may be a thread for it; it should not raise."""
+    def submit(self, job: Job) -> int:
+        """Run a job, which should not raise, once there may be a thread for it; returns its number."""
         with self._lock:
+            number = self._last = self._last + 1
             if self.size < self._most and start(self._work, job, name="stream"):
                 self.size += 1
             else:
-                self._waiting.append(job)
+                self._waiting[number] = job
+        return number
+
+    def withdraw(self, number: int) -> bool:
+        """Take a job back; False if it has begun."""
+        with self._lock:
+            return self._waiting.pop(number, None) is not None
 
     def stop(self, ended: Callable[[], object]) -> None:
         """Have the last thread tell that there is none any more; at once if there is none."""
@@ -229,7 +244,7 @@ class StreamThreads:
     def _next(self) -> Job | None:
         with self._lock:
             if self._waiting:
-                return self._waiting.popleft()
+                return self._waiting.popitem(last=False)[1]
             self.size -= 1
             return None
 

@@ -59,12 +59,14 @@ def revert(domains: Domains, ref: DomainRef, name: str, flags: SnapshotRevert) -
         domain.snapshots.get(name)
         data = domain.snapshots.data(name)
         state = state or data.state
+        definition = data.definition.copy()
+        definition.rename(domain.name)  # which may be another than at that time
         if state is SHUTOFF and domain.config is None:
             detail = "transient domain needs to request run or pause to revert to inactive snapshot"
             raise invalid_operation(detail)
         if domain.config is not None:
-            domain.config = data.definition.copy()
-        domains.walk(domain, _REVERT[state], data.definition)
+            domain.config = definition.copy()
+        domains.walk(domain, _REVERT[state], definition)
         domain.snapshots.current = name
 
 
