@@ -203,9 +203,9 @@ class AsyncSession:
 
         A server that does not answer is given ``FAREWELL`` seconds.
         """
-        connection, registrations = await self._line.stop()
-        left = countdown(FAREWELL)
         try:
+            connection, registrations = await self._line.stop()
+            left = countdown(FAREWELL)
             for registration in registrations:
                 with suppress(RpcError):
                     await registration.cancel(timeout=left())

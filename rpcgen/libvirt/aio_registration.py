@@ -7,19 +7,20 @@ the business of ``AsyncEvents``, which outlives the connections that feed it.
 from __future__ import annotations
 
 from asyncio import Lock
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from logging import getLogger
 from typing import Any, Generic, TypeVar
 
 from rpcgen.libvirt.events import event_of
-from rpcgen.runtime.client.aio_events import AsyncEvents
+from rpcgen.runtime.client.aio_events import AsyncEvents, Backlog, SizedHandler
 from rpcgen.runtime.errors import TransportError
-from rpcgen.runtime.limits import EVENTS_MAX
 from rpcgen.runtime.program import Procedure
 from rpcgen.runtime.stubs import AsyncCaller, AsyncSubscription
 
 M = TypeVar("M")
+
+_log = getLogger(__name__)
 
 
 class AsyncSubscribed(Generic[M]):
@@ -45,7 +46,8 @@ class AsyncSubscribed(Generic[M]):
 
     def attach(self, connection: AsyncCaller) -> None:
         """Take messages from this connection."""
-        self._subscription = connection.subscribe(self._message, self._events.deliver)
+        deliver = SizedHandler(self._events.deliver)
+        self._subscription = connection.subscribe(self._message, deliver)
 
     def cancel(self) -> None:
         """Stop: the handler is not called again, and the iteration ends."""
@@ -129,14 +131,14 @@ class _Entry:
         self,
         connection: AsyncCaller,
         message: Procedure[Any, None],
-        deliver: Callable[[Any], object],
+        deliver: Callable[[Any, int], object],
     ) -> None:
         self._family, self._event_id = event_of(message)
         self._connection = connection
         self._deliver = deliver
         self._callback_id: int | None = None
-        self._early: deque[Any] = deque(maxlen=EVENTS_MAX)
-        self._subscription = connection.subscribe(message, self._take)
+        self._early: Backlog[Any] = Backlog()
+        self._subscription = connection.subscribe(message, SizedHandler(self._take))
 
     async def register(self, about: object, timeout: float | None) -> None:
         argument = self._family.registration(self._event_id, about)
@@ -146,9 +148,11 @@ class _Entry:
             self._subscription.cancel()
             raise
         self._callback_id = reply.callback_id
-        for message in self._early:
-            self._take(message)
-        self._early.clear()
+        if self._early.lost:
+            # Whose they were is not known: EventsLost would frighten those who lost none.
+            _log.warning("%d events were dropped: the registration took long", self._early.lost)
+        while self._early:
+            self._take(*self._early.take())
 
     async def deregister(self, timeout: float | None) -> None:
         """A connection that is lost has forgotten the registration by itself."""
@@ -158,9 +162,9 @@ class _Entry:
         with suppress(TransportError):
             await self._connection.call(self._family.deregister, argument, timeout)
 
-    def _take(self, message: Any) -> None:
+    def _take(self, message: Any, size: int) -> None:
         if self._callback_id is None:
             # An event may overtake the reply that tells whose it is.
-            self._early.append(message)
+            self._early.put(message, size)
         elif message.callback_id == self._callback_id:
-            self._deliver(message)
+            self._deliver(message, size)

@@ -180,10 +180,14 @@ class AsyncRestoringConnection:
         left = countdown(self._timeout)
         connection = await self._connect(left)
         try:
-            for subscribed in self._subscribed:
+            known = list(self._subscribed)
+            for subscribed in known:
                 subscribed.attach(connection)
             for registration in tuple(self._registered):
                 await self._register_again(registration, connection, left)
+            for subscribed in self._subscribed:  # more may have come meanwhile
+                if subscribed not in known:
+                    subscribed.attach(connection)
         except BaseException:
             await connection.close()
             raise

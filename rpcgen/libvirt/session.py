@@ -186,12 +186,14 @@ class Session:
         """
         left = countdown(FAREWELL)
         connection, registrations = self._line.stop()
-        for registration in registrations:
+        try:
+            for registration in registrations:
+                with suppress(RpcError):
+                    registration.cancel(timeout=left())
             with suppress(RpcError):
-                registration.cancel(timeout=left())
-        with suppress(RpcError):
-            connection.call(REMOTE_PROC_CONNECT_CLOSE, None, left())
-        connection.close()
+                connection.call(REMOTE_PROC_CONNECT_CLOSE, None, left())
+        finally:
+            connection.close()
 
     def __enter__(self) -> Self:
         return self

@@ -23,7 +23,8 @@ from rpcgen.runtime.message import (
     rpc_error,
     unknown_procedure,
 )
-from rpcgen.runtime.streams import Stream
+from rpcgen.runtime.state import StreamState
+from rpcgen.runtime.streams import Stream, as_remote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -126,6 +127,12 @@ class ServerConnection(Connection):
             fds: descriptors that go with it; the outbox owns them from now on.
             done: called when the answer has been written.
         """
+        stream = call.stream
+        if stream is not None and stream.state is StreamState.FAILED and stream.error is not None:
+            # Broken from this side before its call was answered: an answer is all that can tell.
+            self.stray_fds += fds
+            self.fail(call, as_remote(stream.error), done)
+            return
         if _CONTENT + 4 + len(payload) > self.limits.message:
             size = len(payload)
             self.stray_fds += fds

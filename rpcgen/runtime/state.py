@@ -87,10 +87,11 @@ CLIENT_STREAM: Final[StreamTable] = {
         _I.RECEIVE_END: _S.OPENING,
         _I.RECEIVE_ERROR: _S.FAILED,
     },
-    # The call was given up, its stream may open all the same: then it is aborted.
+    # The call or its stream was given up, and it may open all the same: then it is aborted.
     _S.DOOMED: {
         _I.ACCEPT: _S.ABORTING,
         _I.REFUSE: _S.FAILED,
+        _I.FORGET: _S.DOOMED,
         _I.RECEIVE: _S.DOOMED,
         _I.RECEIVE_END: _S.DOOMED,
         _I.RECEIVE_ERROR: _S.FAILED,

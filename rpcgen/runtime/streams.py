@@ -204,9 +204,12 @@ class Stream:
             return
         self.error = error
         self._drop()
-        if StreamInput.SEND_ERROR in self._table[self.state]:
+        allowed = self._table[self.state]
+        if StreamInput.SEND_ERROR in allowed:
             is_client = self._table is CLIENT_STREAM
-            self.send_error(b"" if is_client else _as_remote(error).payload())
+            self.send_error(b"" if is_client else as_remote(error).payload())
+        elif StreamInput.FORGET in allowed:  # the peer is told when it has opened the stream
+            self.move(StreamInput.FORGET)
         else:
             self.state = StreamState.FAILED
 
@@ -307,7 +310,8 @@ def cost_of(item: bytes | Hole) -> int:
     return ITEM_OVERHEAD if isinstance(item, Hole) else ITEM_OVERHEAD + len(item)
 
 
-def _as_remote(error: RpcError) -> RemoteError:
+def as_remote(error: RpcError) -> RemoteError:
+    """The error as a peer is told of it."""
     from rpcgen.runtime.message import rpc_error
 
     return error if isinstance(error, RemoteError) else rpc_error(str(error))

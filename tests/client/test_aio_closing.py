@@ -52,6 +52,8 @@ async def test_a_closed_connection_takes_nothing() -> None:
         await connection.call(DOUBLE, 1, None)
     with pytest.raises(ConnectionClosed):
         connection.subscribe(NEWS, print)
+    with pytest.raises(ConnectionClosed, match="has forgotten its peer"):
+        connection.identity  # noqa: B018
     connection.start_keepalive(1.0, 5)
     late = asyncio.get_running_loop().create_future()
     connection.on_close(late.set_result)

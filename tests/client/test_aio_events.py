@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -303,4 +304,42 @@ async def test_a_handler_may_close_the_connection() -> None:
         connection.subscribe(NEWS, handle)
         peer.news(1, 2)
         assert (await closed).closed is not None
+        await peer.gone()
+
+
+async def in_a_task(closing: Coroutine[Any, Any, None]) -> None:
+    await asyncio.shield(closing)  # who is cancelled here fails, and waits for nothing
+
+
+async def in_a_task_of_a_task(closing: Coroutine[Any, Any, None]) -> None:
+    await asyncio.shield(in_a_task(closing))
+
+
+@pytest.mark.parametrize("close", [in_a_task, in_a_task_of_a_task])
+@every_loop
+async def test_a_handler_may_wait_for_a_task_that_closes_the_connection(
+    close: Callable[[Coroutine[Any, Any, None]], Awaitable[object]],
+) -> None:
+    ended: list[str] = []
+    async with connected() as (connection, peer):
+        started, closed = asyncio.Event(), asyncio.Event()
+
+        async def wait(_: int) -> None:
+            started.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append("cancelled")
+
+        async def handle(_: int) -> None:
+            await started.wait()
+            await close(connection.close())
+            ended.append("closed")
+            closed.set()
+
+        connection.subscribe(NEWS, handle)
+        connection.subscribe(NEWS, wait)
+        peer.news(1)
+        await closed.wait()
+        assert ended == ["cancelled", "closed"]
         await peer.gone()

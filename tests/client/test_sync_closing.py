@@ -27,6 +27,7 @@ from peers import (
 
 from libvirt_rpc.libvirt_common.types import VirConnectCloseReason
 from rpcgen.runtime.client.sync import Connection
+from rpcgen.runtime.client.watch import Watch
 from rpcgen.runtime.connecting import connect
 from rpcgen.runtime.errors import ConnectionClosed
 from rpcgen.runtime.transport import dial
@@ -242,3 +243,38 @@ def test_a_connection_that_cannot_be_made_leaves_nothing() -> None:
         with pytest.raises(ValueError, match="keepalive"):
             connect(stream, keepalive=(1, -1))
         assert stream.fileno() < 0
+
+
+def test_who_was_there_is_remembered_if_somebody_has_asked() -> None:
+    with pair() as (connection, _peer):
+        identity = connection.identity
+    assert connection.identity is identity
+    with pair() as (connection, _peer):
+        pass
+    with pytest.raises(ConnectionClosed, match="has forgotten its peer"):
+        connection.identity  # noqa: B018
+
+
+def test_close_on_the_thread_that_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There the collector may end what closes the connection."""
+    closed: Future[None] = Future()
+    over = threading.Event()
+    run = Watch._run
+
+    def close_and_run(watch: Watch) -> None:
+        try:
+            connection.close()
+            closed.set_result(None)
+        except RuntimeError as error:
+            closed.set_exception(error)
+        run(watch)
+        over.set()
+
+    monkeypatch.setattr(Watch, "_run", close_and_run)
+    fds = open_fds()
+    with pair() as (connection, peer):
+        connection.subscribe(TICK, print)
+        result(closed)
+        assert peer.is_ended()
+        assert over.wait(DEADLINE)
+    assert open_fds() == fds

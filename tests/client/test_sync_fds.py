@@ -80,6 +80,14 @@ def test_with_a_reply(file: int) -> None:
             os.close(fd)
 
 
+def test_where_the_caller_wants_none(file: int) -> None:
+    with pair() as (connection, peer):
+        for value in 2, 3:  # at first the connection does not look for descriptors
+            waiting = start(connection.call, PASS, 1, None)
+            peer.reply(peer.receive_call(PASS), value, [file, file])
+            assert result(waiting) == value
+
+
 def test_as_many_as_may_be_a_byte_at_a_time(file: int) -> None:
     with trickling(1) as (stream, peer), connect(stream) as connection:
         waiting = start(connection.call_with_fds, PASS, 1, [file] * FDS_MAX, None)

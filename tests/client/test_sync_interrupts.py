@@ -12,7 +12,9 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from types import FrameType
 from typing import Self
 
@@ -25,6 +27,7 @@ from peers import (
     OPEN,
     PROGRAM,
     STREAM,
+    TICK,
     Flags,
     Peer,
     ReceivedCall,
@@ -218,7 +221,7 @@ class Strike:
         action: what is done; None raises KeyboardInterrupt.
     """
 
-    def __init__(self, number: int, action: Callable[[], None] | None = None) -> None:
+    def __init__(self, number: int, action: Callable[[], object] | None = None) -> None:
         self._left = number
         self._action = action
         self.where = ""
@@ -297,6 +300,24 @@ class BehindAnother(Scene):
         self.serving = start(serve, self.peer, self.peer.receive_call(DOUBLE))
 
 
+class WakingAnother(Scene):
+    """The main thread has the buck, and receives the reply that another waits for before its own."""
+
+    def prepare(self) -> None:
+        self.serving = start(self._answer_the_other_first)
+
+    def _answer_the_other_first(self) -> None:
+        with suppress(EOFError, OSError):
+            mine = self.peer.receive_call(DOUBLE)
+            self.others = [start(self.connection.call, DOUBLE, 4, None)]
+            other = self.peer.receive_call(DOUBLE)
+            with self.connection._buck.lock:
+                pass  # it has lined up
+            self.peer.reply(other, other.argument * 2)
+            self.peer.reply(mine, mine.argument * 2)
+        serve(self.peer)
+
+
 class Streaming(Scene):
     """The main thread writes to a stream, reads from it and finishes it."""
 
@@ -357,7 +378,9 @@ def serve(peer: Peer, held: ReceivedCall | None = None) -> None:
                 held = None
 
 
-@pytest.mark.parametrize("kind", [Scene, WithOneBehind, BehindAnother, Streaming, Closing, Ending])
+@pytest.mark.parametrize(
+    "kind", [Scene, WithOneBehind, BehindAnother, WakingAnother, Streaming, Closing, Ending]
+)
 def test_an_interrupt_at_any_place(kind: type[Scene]) -> None:
     """What it hits works on, or is closed; nobody waits for ever, and nothing gets mixed up."""
     assert sys.getprofile() is None
@@ -399,6 +422,27 @@ def test_a_handler_that_closes_the_connection_at_any_place(kind: type[Scene]) ->
             if not strike.where:
                 break
     assert number > 20
+
+
+def subscribe_elsewhere(connection: Connection, handler: Callable[[int], None]) -> None:
+    """Subscribe in another thread, and wait until that is done."""
+    result(start(connection.subscribe, TICK, handler))
+
+
+def test_a_subscription_while_another_is_cancelled() -> None:
+    """Another thread subscribes at any place of that, and is told of the next event."""
+    for number in range(1, 10_000):
+        with pair() as (connection, peer):
+            ticks: SimpleQueue[int] = SimpleQueue()
+            strike = Strike(number, partial(subscribe_elsewhere, connection, ticks.put))
+            subscription = connection.subscribe(TICK, print)
+            with strike:
+                subscription.cancel()
+            if not strike.where:
+                break
+            peer.send_event(TICK, number)
+            assert ticks.get(timeout=DEADLINE) == number
+    assert number > 3
 
 
 # A real one

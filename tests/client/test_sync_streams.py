@@ -439,6 +439,22 @@ def test_a_call_that_waits_behind_too_much_data_gives_the_stream_up() -> None:
         assert isinstance(leaving.exception(DEADLINE), RemoteProtocolError)
 
 
+def test_too_much_data_before_the_reply_gives_the_stream_up() -> None:
+    with pair(Limits(stream_overflow=1_000)) as (connection, peer):
+        opening = start(connection.open_stream, OPEN, Flags(0), int, None)
+        call = peer.receive_call(OPEN)
+        peer.send_data(call, bytes(2_000))
+        peer.reply(call, 0)
+        stream = result(opening)
+        assert peer.receive_of(call).kind == (STREAM, ERROR)
+        with pytest.raises(RemoteProtocolError, match="wait unread"):
+            stream.read()
+        leaving = start(stream.abort)
+        peer.confirm(call)
+        result(leaving)
+        assert connection._core.streams == {}
+
+
 def test_while_nobody_waits_the_server_is_held_up_by_its_socket() -> None:
     with opened() as one:
         packet = like(one.call.header, bytes(100_000), type=STREAM, status=CONTINUE)

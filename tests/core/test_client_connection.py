@@ -30,7 +30,7 @@ from rpcgen.runtime.message import (
     RemoteError,
 )
 from rpcgen.runtime.state import StreamState
-from rpcgen.runtime.streams import Hole
+from rpcgen.runtime.streams import Hole, Stream
 
 REMOVE = filer.FILER_V1_REMOVE
 UPLOAD_ARGUMENT = PATH + b"\0\0\0\0"
@@ -363,6 +363,60 @@ def test_a_stream_that_opens_after_its_call_was_forgotten_is_aborted() -> None:
     core.receive_data(on_stream(status=OK))
     events(core)
     assert (core.streams, core.calls) == ({}, {})
+
+
+def test_who_gives_a_call_up_twice_gives_its_stream_up_once() -> None:
+    core = client()
+    call = core.open_stream(filer.FILER_V1_UPLOAD, UPLOAD_ARGUMENT)
+    taken(core)
+    core.forget(call)
+    core.forget(call)
+    core.receive_data(raw(5, kind=REPLY))
+    events(core)
+    assert taken(core) == on_stream(status=ERROR)
+
+
+def broken_before_it_is_open(packet: bytes) -> tuple[ClientConnection, PendingCall, Stream]:
+    """A stream that a packet has broken before the reply to its call."""
+    core = client(limits=Limits(stream_overflow=1000, stream_window=500))
+    call = core.open_stream(filer.FILER_V1_UPLOAD, UPLOAD_ARGUMENT)
+    taken(core)
+    core.receive_data(packet)
+    stream = call.stream
+    assert stream is not None
+    assert events(core) == [stream]
+    assert isinstance(stream.error, RemoteProtocolError)
+    assert taken(core) == b""  # for the server there may be no stream yet
+    return core, call, stream
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [on_stream(bytes(2000)), hole(1), on_stream(status=OK)],
+    ids=["too much", "a hole", "a confirmation"],
+)
+@pytest.mark.parametrize("is_forgotten", [False, True])
+def test_a_stream_that_opens_after_it_was_broken_is_aborted(
+    packet: bytes, is_forgotten: bool
+) -> None:
+    core, call, stream = broken_before_it_is_open(packet)
+    error = stream.error
+    if is_forgotten:
+        core.forget(call)
+    core.receive_data(on_stream(b"more") + raw(5, kind=REPLY) + on_stream(b"and more"))
+    assert call in events(core)
+    assert call.result() is None
+    assert taken(core) == on_stream(status=ERROR)
+    core.receive_data(on_stream(status=OK))
+    assert events(core) == [stream]
+    assert (stream.error, stream.take(), core.streams, core.calls) == (error, None, {}, {})
+
+
+def test_a_broken_stream_whose_call_is_refused_is_gone() -> None:
+    core, call, stream = broken_before_it_is_open(on_stream(bytes(2000)))
+    core.receive_data(raw(5, RemoteError(1, "no").payload(), kind=REPLY, status=ERROR))
+    assert events(core) == [call]
+    assert (stream.state, core.streams, taken(core)) == (StreamState.FAILED, {}, b"")
 
 
 def test_packets_of_other_streams_are_passed_over() -> None:

@@ -242,6 +242,17 @@ def test_a_call_whose_stream_was_aborted_is_answered_all_the_same() -> None:
     assert taken(core) == on_stream(status=OK) + raw(5, kind=REPLY, serial=8)
 
 
+def test_a_stream_that_was_broken_before_its_call_is_answered_is_no_success() -> None:
+    core = server()
+    call = incoming(core, UPLOAD)
+    assert call.stream is not None
+    call.stream.fail(RemoteError(1, "disk on fire"))
+    core.finished(call.stream)
+    core.reply(call, b"")
+    assert refusals(core) == [(8, 1, "disk on fire")]
+    assert core.streams == {}
+
+
 def test_a_refused_call_has_no_stream() -> None:
     core = server()
     call = incoming(core, UPLOAD)

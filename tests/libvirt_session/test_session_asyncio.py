@@ -20,6 +20,7 @@ from libvirt_rpc.libvirt_common.types import (
 )
 from libvirt_rpc.remote_protocol import program as rows
 from rpcgen.libvirt import aio, open_async
+from rpcgen.libvirt.aio_registration import AsyncRegistration
 from rpcgen.runtime.client.aio import AsyncConnection
 from rpcgen.runtime.errors import (
     AuthError,
@@ -272,6 +273,97 @@ async def test_a_lost_connection_is_made_anew(driver: Driver, server: Server, pa
         "connect_domain_event_callback_deregister_any 1",
         "connect_close",
     ]
+
+
+@on_a_loop
+async def test_who_has_subscribed_misses_nothing_of_a_restored_connection(
+    driver: Driver, server: Server, path: Path
+) -> None:
+    driver.hasty = True
+    async with open_async(uri(path), reconnect=True) as session:
+        raw = aiter(session.remote.on_domain_event_callback_lifecycle())
+        await session.on_domain_event(LIFECYCLE)
+        assert (await anext(raw)).callback_id == 0
+        with pytest.raises(ConnectionClosed):
+            await session.remote.connect_get_type()
+        assert (await anext(raw)).callback_id == 1  # before the reply to registering again
+
+
+@on_a_loop
+async def test_who_subscribes_while_the_connection_is_restored_is_told_of_events(
+    driver: Driver, server: Server, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registering, may_go = asyncio.Event(), asyncio.Event()
+    attach = AsyncRegistration.attach
+
+    async def attach_later(*given: Any) -> None:
+        registering.set()
+        await may_go.wait()
+        await attach(*given)
+
+    async with open_async(uri(path), reconnect=True) as session:
+        await session.on_domain_event(LIFECYCLE)
+        monkeypatch.setattr(AsyncRegistration, "attach", attach_later)
+        with pytest.raises(ConnectionClosed):
+            await session.remote.connect_get_type()
+        await registering.wait()
+        raw = aiter(session.remote.on_domain_event_callback_lifecycle())
+        may_go.set()
+        await session.remote.domain_lookup_by_name("web")
+        assert [(await anext(raw)).callback_id for _ in range(2)] == [0, 1]
+
+
+async def close_cancelled(session: aio.AsyncSession) -> None:
+    """Close a session in a task that has been cancelled."""
+
+    async def close() -> None:
+        current = asyncio.current_task()
+        assert current is not None
+        current.cancel()
+        await session.close()
+
+    closing = asyncio.create_task(close())
+    await asyncio.wait([closing])
+    assert closing.cancelled()
+
+
+@on_a_loop
+async def test_a_cancelled_task_closes_a_session_that_was_restored(
+    driver: Driver, server: Server, path: Path
+) -> None:
+    session = await open_async(uri(path), reconnect=True)
+    with pytest.raises(ConnectionClosed):
+        await session.remote.connect_get_type()
+    assert await session.remote.connect_get_hostname() == "host"
+    await close_cancelled(session)
+    with pytest.raises(ConnectionClosed):
+        await session.remote.connect_get_hostname()
+
+
+@on_a_loop
+async def test_a_cancelled_task_closes_a_session_that_is_being_restored(
+    driver: Driver, server: Server, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aio, "PAUSES", (3600.0,))
+    driver.hasty = True
+    handling, ended = asyncio.Event(), asyncio.Event()
+
+    async def handle(_: object) -> None:
+        handling.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    session = await open_async(uri(path), reconnect=True)
+    await session.on_domain_event(LIFECYCLE, handle)
+    await handling.wait()
+    with pytest.raises(ConnectionClosed):
+        await session.remote.connect_get_type()
+    await close_cancelled(session)
+    assert ended.is_set()
+    with pytest.raises(ConnectionClosed):
+        await session.remote.connect_get_hostname()
 
 
 @on_a_loop

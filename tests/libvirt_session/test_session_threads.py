@@ -191,6 +191,19 @@ def test_a_server_that_does_not_take_leave_is_left(
         session.remote.connect_get_hostname()
 
 
+def test_who_is_interrupted_while_taking_leave_has_left(
+    driver: Driver, server: Server, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    session = libvirt.open(uri(path))
+    monkeypatch.setattr(Connection, "call", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        session.close()
+    assert driver.gone.acquire(timeout=DEADLINE)
+
+
 def test_a_lost_connection_is_the_end_without_reconnect(
     driver: Driver, server: Server, path: Path
 ) -> None:

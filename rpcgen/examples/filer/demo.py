@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import queue
+import sys
 import time
 from hashlib import sha256
 from io import BytesIO
@@ -20,7 +21,7 @@ from rpcgen.examples.filer.bindings.filer.types import (
 )
 from rpcgen.examples.filer.server import Filer
 from rpcgen.examples.progress import ProgressBar
-from rpcgen.runtime import RemoteError, Server, connect, connect_async
+from rpcgen.runtime import RemoteError, RpcError, Server, connect, connect_async
 
 CALLS = 1000
 UPLOAD_SIZE = 64 * 1024 * 1024
@@ -34,6 +35,14 @@ def run() -> bool:
     Returns:
         whether everything came out as it should.
     """
+    try:
+        return _run()
+    except RpcError as error:  # no room on the disk, or for the path of a socket
+        print(f"rpcgen: error: {error}", file=sys.stderr)
+        return False
+
+
+def _run() -> bool:
     with TemporaryDirectory(prefix="rpcgen-") as folder:
         served = Path(folder, "served")
         served.mkdir()

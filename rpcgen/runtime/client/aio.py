@@ -58,7 +58,7 @@ class AsyncConnection:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._stream = stream
-        self._router = AsyncEventRouter(self._loop, limits.events)
+        self._router = AsyncEventRouter(self._loop, limits.events, limits.event_bytes)
         self._callbacks: list[Callable[[ConnectionClosed], object]] = []
         core = ClientConnection(
             limits, passes_fds=stream.passes_fds, strict=strict, room=stream.room
@@ -69,7 +69,11 @@ class AsyncConnection:
 
     @property
     def identity(self) -> Identity:
-        """Who is on the other end."""
+        """Who is on the other end.
+
+        Raises:
+            ConnectionClosed: the connection is closed, and nobody has asked before.
+        """
         return self._stream.identity
 
     @property
@@ -194,7 +198,10 @@ class AsyncConnection:
         self._stream = self._channel.stream = stream
 
     async def close(self) -> None:
-        """Close the connection, and wait until handlers of events have ended: they are cancelled."""
+        """Close the connection, and wait until handlers of events have ended: they are cancelled.
+
+        A handler that closes it, itself or in a task that it has started, goes on.
+        """
         self._channel.shut("the connection was closed by this side", _CLIENT)
         if asyncio.get_running_loop() is self._loop:
             await self._router.stop()

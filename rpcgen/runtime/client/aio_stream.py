@@ -1,18 +1,18 @@
 """A stream of the asyncio client: data both ways, and who waits for what.
 
-What may follow what is the core's to say, when bytes travel the channel's, and how files are cut
-into pieces is in ``rpcgen.runtime.files``.
+What may follow what is the core's to say, when bytes travel the channel's, and how files are read
+and written without blocking is in ``aio_files``.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
-from itertools import islice
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from rpcgen.runtime.client.aio_files import AsyncSectionReader, AsyncSectionWriter
 from rpcgen.runtime.errors import LocalProtocolError, again
-from rpcgen.runtime.files import SectionWriter, read_sections
+from rpcgen.runtime.files import read_sections
 from rpcgen.runtime.limits import OUTBOX_HIGH, STREAM_PACKET_MAX
 from rpcgen.runtime.state import StreamState
 from rpcgen.runtime.streams import Hole, Stream
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from rpcgen.runtime.xdr import Buffer
 
 T = TypeVar("T")
-
-_AT_ONCE: Final = 4
-"""Packets that are read from a file at a time: a thread costs as much as reading one of them."""
 
 _UNENDED: Final = (StreamState.OPENING, StreamState.OPEN)
 _ABORTABLE: Final = (StreamState.OPEN, StreamState.FINISHING)
@@ -214,9 +211,11 @@ class AsyncStream(Generic[T]):
     ) -> int:
         """Send a file from where it stands; on a sparse stream its holes are sent as holes.
 
-        The file is read by a thread of the loop's executor. If that fails, the stream is aborted.
+        The file is read by a thread. If that fails, the stream is aborted.
 
         Args:
+            file: from a pipe or a terminal, nothing is read before there is something; what its
+                buffer has already is sent then.
             progress: called on the loop with the bytes sent so far.
 
         Returns:
@@ -228,11 +227,9 @@ class AsyncStream(Generic[T]):
         """
         sparse, size = self._entered().sparse, self._channel.core.limits.stream_packet
         sections = read_sections(file, sparse=sparse, size=size)
-        # Who pipes something in wants it sent before the next comes.
-        count = _AT_ONCE if file.seekable() else 1
         sent = 0
-        with self._whole():
-            while some := await _elsewhere(file, _take, sections, count):
+        with self._whole(), closing(AsyncSectionReader(file, sections)) as reader:
+            while some := await reader.some():
                 for section in some:
                     sent += await self._write_section(section)
                 if progress is not None:
@@ -274,8 +271,7 @@ class AsyncStream(Generic[T]):
     ) -> int:
         """Write what arrives into a file, holes as holes.
 
-        The file is written by a thread of the loop's executor, while more arrives. If that fails,
-        the stream is aborted.
+        The file is written by a thread, while more arrives. If that fails, the stream is aborted.
 
         Args:
             progress: called on the loop with the bytes written so far.
@@ -287,13 +283,12 @@ class AsyncStream(Generic[T]):
             OSError: the file cannot be written.
             RemoteError, ConnectionClosed: see ``read``.
         """
-        writer = SectionWriter(file)
-        with self._whole():
+        with self._whole(), closing(AsyncSectionWriter(file)) as writer:
             while sections := await self._all_there_is():
-                await _elsewhere(file, _write_all, writer, sections)
+                await writer.write(sections)
                 if progress is not None:
                     progress(writer.written)
-            await _elsewhere(file, writer.flush)
+            await writer.flush()
         return writer.written
 
     def sections(self) -> AsyncIterator[bytes | Hole]:
@@ -354,27 +349,3 @@ class _Sections:
         if section == b"":
             raise StopAsyncIteration
         return section
-
-
-async def _elsewhere(file: BinaryIO, work: Callable[..., T], *arguments: object) -> T:
-    """Do in a thread what may block.
-
-    A file on disk is not touched any more when this is over, be it by a cancellation. Anything
-    else may block for ever, and is left to itself.
-    """
-    doing = asyncio.get_running_loop().run_in_executor(None, work, *arguments)
-    try:
-        return await asyncio.shield(doing)
-    except asyncio.CancelledError:
-        if file.seekable():
-            await asyncio.wait([doing])
-        raise
-
-
-def _take(sections: Iterator[bytes | Hole], count: int) -> list[bytes | Hole]:
-    return list(islice(sections, count))
-
-
-def _write_all(writer: SectionWriter, sections: list[bytes | Hole]) -> None:
-    for section in sections:
-        writer.write(section)

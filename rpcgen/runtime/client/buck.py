@@ -15,7 +15,6 @@ import io
 import os
 import select
 import time
-from contextlib import suppress
 from functools import partial
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -71,9 +70,10 @@ class Waiter:
         return True
 
     def open(self) -> None:
-        """End its sleep."""
+        """End its sleep; may be done again."""
         assert self.gate is not None  # noqa: S101  (lined up behind another)
-        self.gate.release()
+        if self.gate.locked():
+            self.gate.release()
 
 
 class Buck:
@@ -156,8 +156,9 @@ class Buck:
         """Locked: what a waiter waits for has happened."""
         waiter.is_ready = True
         if waiter in self._sleepers:
-            del self._sleepers[waiter]
             waiter.open()
+            # Last: what a signal handler interrupts before is done again.
+            del self._sleepers[waiter]
         elif waiter is self._holder:
             self._ring()
 
@@ -358,8 +359,7 @@ class Buck:
         if holder is not None:
             holder.is_ready = True
             if holder.gate is not None:
-                with suppress(RuntimeError):  # open already, unless it was torn from being told
-                    holder.open()
+                holder.open()
             self._ring()
         if self._watch is not None:
             self._watch.ring()

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from libvirt_rpc.libvirt_common.types import VirConnectCloseReason
 from rpcgen.runtime.errors import XdrDecodeError, again
+from rpcgen.runtime.limits import EVENT_BYTES_MAX
+from rpcgen.runtime.streams import ITEM_OVERHEAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     from rpcgen.runtime.program import Procedure
 
     Key: TypeAlias = tuple[int, int, int]
-    Item: TypeAlias = tuple["tuple[EventSubscription[Any], ...]", Packet]
+    Item: TypeAlias = tuple["list[EventSubscription[Any]]", Packet, int]
+    """Who is told, of what, and the bytes of all events that were queued until then."""
 
 M = TypeVar("M")
 
@@ -72,12 +75,18 @@ class Events:
 
     Args:
         limit: events that wait before the oldest are dropped.
+        byte_limit: the same in bytes.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, byte_limit: int = EVENT_BYTES_MAX) -> None:
         self._limit = limit
+        self._byte_limit = byte_limit
+        # Both only grow. Each is set as a whole, so that an interrupt or the other thread in between
+        # makes them wrong by one event at the most, and until the next only.
+        self._queued_bytes = 0
+        self._taken_bytes = 0
         self._lost = 0
-        self._subscribed: dict[Key, tuple[EventSubscription[Any], ...]] = {}
+        self._subscribed: dict[Key, dict[EventSubscription[Any], None]] = {}  # ordered sets
         self._callbacks: list[Callable[[ConnectionClosed], object]] = []
         self._closed: ConnectionClosed | None = None
         self._queue: SimpleQueue[Item | None] = SimpleQueue()
@@ -95,15 +104,12 @@ class Events:
             raise again(self._closed)
         self._start()
         subscription = EventSubscription(procedure, handler, self)
-        key = procedure.key
-        self._subscribed[key] = (*self._subscribed.get(key, ()), subscription)
+        self._subscribed.setdefault(procedure.key, {})[subscription] = None
         return subscription
 
     def forget(self, procedure: Procedure[Any, None], subscription: EventSubscription[Any]) -> None:
-        """A subscription was cancelled. Needs no lock: what is there is replaced, not changed."""
-        key = procedure.key
-        others = tuple(one for one in self._subscribed.get(key, ()) if one is not subscription)
-        self._subscribed[key] = others
+        """A subscription was cancelled. Needs no lock: it is one step, whatever others do."""
+        self._subscribed[procedure.key].pop(subscription, None)
 
     def on_close(self, callback: Callable[[ConnectionClosed], object]) -> None:
         """Call back with the reason, when the connection is closed; soon if it is."""
@@ -116,23 +122,31 @@ class Events:
     def take(self, packet: Packet) -> None:
         """Queue an event for those who are subscribed now; nobody's is dropped."""
         header = packet.header
-        subscribed = self._subscribed.get((header.prog, header.vers, header.proc))
-        if not subscribed:
+        subscribed = [*self._subscribed.get((header.prog, header.vers, header.proc), ())]
+        if not subscribed or self._closed is not None:
             return
-        if self._queue.qsize() >= self._limit:
+        self._queued_bytes += ITEM_OVERHEAD + len(packet.payload)
+        while self._is_full():
             try:
-                self._queue.get_nowait()
-                self._lost += 1
+                item = self._queue.get_nowait()
             except Empty:
-                pass  # the thread was faster
-        self._queue.put((subscribed, packet))
+                break  # the thread was faster
+            assert item is not None  # noqa: S101  (nothing comes behind the end)
+            self._taken_bytes = item[2]
+            self._lost += 1
+        self._queue.put((subscribed, packet, self._queued_bytes))
+
+    def _is_full(self) -> bool:
+        waiting = self._queue.qsize()
+        waiting_bytes = self._queued_bytes - self._taken_bytes
+        return waiting >= self._limit or (waiting > 0 and waiting_bytes > self._byte_limit)
 
     def end(self, closed: ConnectionClosed) -> None:
         """The connection is closed. If by this side, no handler is called any more."""
         self._closed = closed
         if closed.reason == _CLIENT:
             for subscribed in self._subscribed.values():
-                for subscription in subscribed:
+                for subscription in [*subscribed]:
                     subscription.silence()
         if self._thread is not None:
             self._queue.put(None)
@@ -145,11 +159,11 @@ class Events:
     def _run(self) -> None:
         told = 0
         while (item := self._queue.get()) is not None:
+            subscribed, packet, self._taken_bytes = item
             lost = self._lost
             if lost > told:
                 _log.warning("%d events were dropped: handlers are too slow", lost - told)
                 told = lost
-            subscribed, packet = item
             for subscription in subscribed:
                 subscription.deliver(packet)
         assert self._closed is not None  # noqa: S101  (that ends the queue)

@@ -67,14 +67,18 @@ class Connection:
         self._core = ClientConnection(
             limits, passes_fds=stream.passes_fds, strict=strict, room=stream.room
         )
-        self._events = Events(limits.events)
+        self._events = Events(limits.events, limits.event_bytes)
         self._buck = Buck(self._core, stream, self._events.take, self._events.end)
         if keepalive is not None:
             self.start_keepalive(*keepalive)
 
     @property
     def identity(self) -> Identity:
-        """Who is on the other end."""
+        """Who is on the other end.
+
+        Raises:
+            ConnectionClosed: the connection is closed, and nobody has asked before.
+        """
         return self._stream.identity
 
     @property
@@ -100,6 +104,10 @@ class Connection:
             ConnectionClosed: the connection was lost, or closed before.
             XdrDecodeError, RemoteProtocolError: the reply is not one; the connection goes on.
         """
+        if procedure.fds_out:
+            value, fds = self.call_with_fds(procedure, argument, (), timeout)
+            close_fds(fds)
+            return value
         payload = procedure.encode_argument(argument)
         begin = partial(self._core.call, procedure, payload)
         result: R = self._finished(begin, timeout).result()

@@ -7,7 +7,7 @@ does not wake it. What it does when it wakes is the buck's.
 from __future__ import annotations
 
 import select
-from threading import Thread
+from threading import Thread, current_thread
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -55,8 +55,9 @@ class Watch:
         self._epoll.modify(self._bell, select.EPOLLOUT | select.EPOLLONESHOT)
 
     def join(self) -> None:
-        """Wait until the thread has ended."""
-        self._thread.join()
+        """Wait until the thread has ended, unless this is it."""
+        if self._thread is not current_thread():  # any code may run there: the collector's
+            self._thread.join()
 
     def _watch(self, wanted: int) -> None:
         if wanted != self._watched:

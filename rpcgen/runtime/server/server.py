@@ -269,6 +269,8 @@ class Server:
     def stop(self, timeout: float | None = STOP_TIMEOUT) -> None:
         """Accept nothing more, answer what was accepted, close; returns before that has happened.
 
+        Of a server that has not been started it asks nothing.
+
         Args:
             timeout: seconds after which what is not answered is dropped; None waits for it.
         """

@@ -34,7 +34,7 @@ _FDS_SPACE: Final = socket.CMSG_SPACE(16 * 4)
 _PEERSEC: Final = 31
 """``SO_PEERSEC``, which the ``socket`` module does not name."""
 
-_ERROR, _EOF = 0, 1
+_ERROR, _EOF, _CLIENT = 0, 1, 3
 
 
 class SocketStream:
@@ -57,8 +57,14 @@ class SocketStream:
 
     @property
     def identity(self) -> Identity:
-        """Who is on the other end; asked of the system once."""
+        """Who is on the other end; asked of the system once.
+
+        Raises:
+            ConnectionClosed: the socket is closed, and nobody has asked before.
+        """
         if self._identity is None:
+            if self._socket.fileno() < 0:
+                raise ConnectionClosed("the socket is closed, and has forgotten its peer", _CLIENT)
             self._identity = _identity(self._socket)
         return self._identity
 
