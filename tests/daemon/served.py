@@ -1,7 +1,8 @@
 """A daemon for tests, with a small program; as a script it runs, as a module it is what clients call.
 
 The script takes the keyword arguments of ``Daemon`` as JSON, as ``pki`` where its certificates are,
-and as ``access`` the rules of its policy. With ``forks`` among them, it starts a daemon in a child for
+as ``access`` the rules of its policy, and as ``heritage`` what happens while it leaves itself to the
+next program. With ``forks`` among them, it starts a daemon in a child for
 each line that it reads, prints its pid, and waits for its end.
 """
 
@@ -9,12 +10,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 from rpcgen.runtime.access import Rules
-from rpcgen.runtime.daemon import Configuration, Daemon, exit_code, whole
+from rpcgen.runtime.daemon import Configuration, Daemon, Heritage, exit_code, whole
 from rpcgen.runtime.program import VOID, DispatchTable, Procedure, Program, shape_codec
 from rpcgen.runtime.server import Server
 from rpcgen.runtime.tls.context import ServerTls
@@ -74,6 +76,30 @@ class Served(ServedServer):
         self.file = file
 
 
+class Unsaved(Heritage):
+    """It has something that is no JSON."""
+
+    def save(self) -> dict[str, object]:
+        return {"word": object()}
+
+
+class Stopped(Heritage):
+    """Somebody wants the daemon's end, and another thread than the main one gets the signal."""
+
+    def save(self) -> dict[str, object]:
+        other = threading.Thread(target=self._get)
+        other.start()
+        other.join()
+        return {}
+
+    def _get(self) -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+
+HERITAGES = {"unsaved": Unsaved, "stopped": Stopped, "": Heritage}
+
+
 def daemon_of(options: dict[str, Any]) -> Daemon:
     """A daemon with one server, which has 5 to 20 workers."""
     served = Served()
@@ -83,6 +109,7 @@ def daemon_of(options: dict[str, Any]) -> Daemon:
     access = None if rules is None else Rules(rules)
     server = Server([served], listen=options.pop("listen"), tls=tls, access=access)
     keys = {"own.number": whole(0, 9)}
+    options["heritage"] = HERITAGES[options.pop("heritage", "")]()
     return Daemon({"served": server}, name="served", keys=keys, configured=served.take, **options)
 
 
@@ -90,6 +117,8 @@ def main(options: dict[str, Any]) -> int:
     """Run one, and say what keeps it from that."""
     try:
         daemon_of(options).run()
+        if blocked := signal.pthread_sigmask(signal.SIG_BLOCK, ()):
+            raise AssertionError(f"the daemon has left signals blocked: {blocked}")
     except Exception as error:  # noqa: BLE001  (the test compares it)
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return exit_code(error)

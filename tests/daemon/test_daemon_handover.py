@@ -101,6 +101,28 @@ def test_a_command_that_is_gone_changes_nothing(tmp_path: Path) -> None:
         assert numbers(admin.server_get_client_limits(SERVED))["nclients_max"] == 33
 
 
+def test_what_cannot_be_saved_changes_nothing(tmp_path: Path) -> None:
+    with (
+        daemon(tmp_path, state=f"{tmp_path}/state", heritage="unsaved") as one,
+        connect(one.address) as connection,
+    ):
+        for turn in range(1, 3):
+            hand_over(one)
+            assert connection.call(PLUS, turn, DEADLINE) == turn + 1
+            assert one.log.read_text().count("TypeError: Object of type object is not") == turn
+        assert not (tmp_path / "state").exists()
+
+
+def test_a_stop_that_another_thread_gets_is_a_stop(tmp_path: Path) -> None:
+    """Signals wait in the main thread only: the next program would never hear of it."""
+    with daemon(tmp_path, state=f"{tmp_path}/state", heritage="stopped") as one:
+        one.signal(signal.SIGUSR1)
+        assert one.notified.next() == "RELOADING MONOTONIC_USEC"
+        assert one.notified.next() == "STOPPING"
+        assert one.ended() == 0
+    assert sorted(os.listdir(tmp_path)) == ["log", "n"]
+
+
 class Adds(Heritage):
     """A program with a word of its own."""
 

@@ -15,6 +15,7 @@ import pytest
 from rpcgen.runtime.process import (
     ProcessError,
     execute,
+    is_successor,
     load_state,
     pidfile,
     read_pidfile_if_locked,
@@ -164,5 +165,26 @@ def test_what_cannot_be_executed_changes_nothing(tmp_path: Path) -> None:
     assert not os.get_inheritable(read)
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
     resume_signals()
+    for fd in (read, write):
+        os.close(fd)
+    with pytest.raises(ProcessError, match="cannot be executed: Bad file descriptor"):
+        execute([sys.executable], [write])
+    assert not is_successor()
+
+
+def test_a_change_of_mind_at_the_last_moment() -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    read, write = os.pipe()
+    asked: list[bool] = []
+
+    def unless() -> bool:
+        asked.append(os.get_inheritable(read))
+        return True
+
+    execute([sys.executable, "--version"], [read, write], unless)
+    assert asked == [True]
+    assert not os.get_inheritable(read)
+    assert not is_successor()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
     for fd in (read, write):
         os.close(fd)

@@ -391,11 +391,15 @@ def test_a_client_whose_server_cannot_tell_who_it_is(caplog: pytest.LogCaptureFi
     with serving(offering(**ECHO), auth_required=required) as server:
         with connect(server) as raw:
             assert raw.is_ended()
+        problems.append(OSError("who?"))
+        stream = server.dial()
+        settle(lambda: stream.receive(memoryview(bytearray(1))) == 0)
+        stream.close()
         with connect(server) as raw:
             assert answers(raw)
     assert [record.message.partition(": ")[2] for record in caplog.records] == [
         "a client is turned away"
-    ]
+    ] * 2
 
 
 def test_a_client_that_stops_in_the_middle_of_a_packet() -> None:

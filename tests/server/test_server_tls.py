@@ -20,6 +20,7 @@ from server.kit import BLOB, DOWNLOAD, KIT, PLAIN, UPLOAD, Opening, offering, se
 
 from rpcgen.runtime import connect, connect_async, limits
 from rpcgen.runtime.errors import ConnectError, ConnectionClosed, TlsError
+from rpcgen.runtime.interfaces import Identity
 from rpcgen.runtime.server import Server
 from rpcgen.runtime.stubs import Call, StreamCall
 from rpcgen.runtime.tls.context import ClientTls, ServerTls
@@ -116,6 +117,25 @@ def test_who_is_not_allowed_gets_no_further(pki: Path, ours: ClientTls) -> None:
             connect(running.addresses[0].replace("127.0.0.1", "[::ffff:127.0.0.1]"), tls=ours)
         assert running.sessions == []
         assert running.statistics.calls == 0
+
+
+def test_a_client_whose_server_cannot_tell_who_it_is(
+    tls: ServerTls, pki: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    problems = [OSError("who?")]
+
+    def required(_: Identity) -> bool:
+        if problems:
+            raise problems.pop()
+        return False
+
+    server = offering(plain=double)
+    with serving(server, listen=[LOOPBACK], tls=tls, auth_required=required) as running:
+        with plain_peer(pki, running) as raw:
+            assert raw.is_ended()
+        with plain_peer(pki, running) as raw:
+            assert raw.call(PLAIN.number, kit.number(21)).payload == kit.number(42)
+    assert [record.message for record in caplog.records] == ["tls: a client is turned away"]
 
 
 def test_plain_clients_get_nothing(tls: ServerTls) -> None:

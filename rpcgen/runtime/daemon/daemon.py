@@ -10,6 +10,7 @@ import asyncio
 import logging
 import signal
 from contextlib import AsyncExitStack, ExitStack, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from rpcgen.runtime.daemon.admin import AdminService, admin_server
@@ -313,17 +314,23 @@ class Daemon:
         # From here on signals wait: for the next program, or for this one to go on.
         signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
         saved = {name: one.saved for name, one in self.servers.items() if one.saved is not None}
-        if self._succession is None or _has_stop(signals):
+        left = Left(saved, None if self._held is None else self._held.fd)
+        has_stop = partial(_has_stop, signals)
+        try:
+            if self._succession is not None and not has_stop():
+                self._succession.leave(left, has_stop)
+        except (RpcError, OSError) as error:
+            _logger.error("going on as before: %s", error)
+            self._restore(saved)
+        except Exception:  # of the program's heritage
+            _logger.exception("going on as before")
+            self._restore(saved)
+        else:
             self._hands_over = False
             self._notifier.stopping()
             for one in saved.values():
                 one.close()
-            return
-        try:
-            self._succession.leave(Left(saved, None if self._held is None else self._held.fd))
-        except (RpcError, OSError) as error:
-            _logger.error("going on as before: %s", error)
-            self._restore(saved)
+            resume_signals()  # whoever runs after the daemon hears them
 
     def _restore(self, servers: Mapping[str, SavedServer]) -> None:
         """Have the servers go on where others of their names have stopped."""

@@ -16,7 +16,7 @@ from rpcgen.runtime.process.reexec import execute, load_state, own_command, save
 from rpcgen.runtime.server.saved import servers_from_json, servers_to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from rpcgen.runtime.server.saved import SavedServer
     from rpcgen.runtime.server.session import Session
@@ -97,11 +97,16 @@ class Succession:
             raise ProcessError(f"{self._path}: {error}") from None
         return Left(servers, pidfile)
 
-    def leave(self, left: Left) -> None:
-        """Become the same command anew. It only returns by an exception: nothing has changed then.
+    def leave(self, left: Left, unless: Callable[[], bool]) -> None:
+        """Become the same command anew.
+
+        Args:
+            unless: as ``execute`` takes it.
 
         Raises:
-            ProcessError, OSError: the state cannot be written, or the command not be executed.
+            ProcessError, OSError: the state cannot be written, or the command not be executed;
+                nothing has changed then.
+            Exception: what the heritage raises, or ``json`` of what it has saved; the same.
         """
         state = {"daemon": servers_to_json(left.servers), **self.heritage.save()}
         if left.pidfile is not None:
@@ -110,7 +115,7 @@ class Succession:
         own = [] if left.pidfile is None else [left.pidfile]
         save_state(self._path, state)
         try:
-            execute(own_command(), [*sockets, *own, *self.heritage.descriptors()])
+            execute(own_command(), [*sockets, *own, *self.heritage.descriptors()], unless)
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(self._path)

@@ -18,8 +18,8 @@ from rpcgen.runtime.errors import ProcessError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from typing import Any, Final, NoReturn
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Any, Final
 
 _logger = logging.getLogger(__name__)
 
@@ -90,13 +90,17 @@ def load_state(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     return state
 
 
-def execute(command: Sequence[str], fds: Iterable[int]) -> NoReturn:
+def execute(
+    command: Sequence[str], fds: Iterable[int], unless: Callable[[], bool] = lambda: False
+) -> None:
     """Become another program, with these descriptors open.
 
     Signals of ``HELD`` wait until that program calls ``resume_signals``.
 
     Args:
         command: the program, which is searched for in PATH, and its arguments.
+        unless: asked at the last moment whether to return instead. Signals wait in this thread
+            alone: one that another thread gets is lost to the next program.
 
     Raises:
         ProcessError: it cannot be executed; then everything is as it was.
@@ -104,20 +108,22 @@ def execute(command: Sequence[str], fds: Iterable[int]) -> NoReturn:
     kept = list(fds)
     os.environ[_MARK] = str(os.getpid())
     before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
-    _pass_on(kept, wanted=True)
     try:
+        _pass_on(kept, wanted=True)
         for file in (sys.stdout, sys.stderr):
             with suppress(
                 AttributeError, OSError, ValueError
             ):  # there may be none, or nobody reads
                 file.flush()
-        os.execvp(command[0], list(command))  # noqa: S606  (what it is for)
+        if not unless():
+            os.execvp(command[0], list(command))  # noqa: S606  (what it is for)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ProcessError(f"{command[0]}: cannot be executed: {reason}") from error
     finally:
         del os.environ[_MARK]
-        _pass_on(kept, wanted=False)
+        with suppress(OSError):  # one of them may be none
+            _pass_on(kept, wanted=False)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from functools import partial
 from math import ceil
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from rpcgen.runtime.transport.listen import Listener
 
     A = TypeVar("A")
+
+_logger = logging.getLogger(__name__)
 
 _LAST_WORDS = 1.0
 """Seconds for handlers to end after they have been told that it is over."""
@@ -97,7 +100,13 @@ class Engine:
         if self.is_stopping:
             stream.close()
             return
-        self._add(self._next_id, stream)
+        try:
+            self._add(self._next_id, stream)
+        except Exception:
+            # What decides whether the client must log in is others' code.
+            _logger.exception("%s: a client is turned away", _kind(stream))
+            stream.close()
+            return
         self._next_id += 1
         self.update_accepting()
 

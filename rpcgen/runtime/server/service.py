@@ -92,7 +92,7 @@ class Service:
         try:
             self._accepted(stream)
         except Exception:
-            # What decides whether the client must log in is others' code.
+            # A mistake of ours costs one client, not the server.
             _logger.exception("%s: a client is turned away", self.listener.address)
             stream.close()
 
