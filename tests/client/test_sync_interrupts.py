@@ -32,6 +32,7 @@ from peers import (
     Peer,
     ReceivedCall,
     connected,
+    open_fds,
     pair,
     result,
     start,
@@ -482,3 +483,27 @@ def test_control_c(tmp_path: Path) -> None:
             assert child.communicate(timeout=DEADLINE)[0] == b"interrupted 4\n"
             peer.close()
         assert child.returncode == 0
+
+
+def test_the_start_of_the_watch_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread runs, and who has started it was waiting for that."""
+    begin, started = threading.Thread.start, list[threading.Thread]()
+
+    def start_and_interrupt(thread: threading.Thread) -> None:
+        begin(thread)
+        if thread.name == "rpcgen watch":
+            started.append(thread)
+            raise KeyboardInterrupt
+
+    fds = open_fds()
+    with pair() as (connection, peer):
+        monkeypatch.setattr(threading.Thread, "start", start_and_interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            connection.subscribe(TICK, print)
+        monkeypatch.undo()
+        assert connection.closed is not None
+        assert peer.is_ended()
+        (watching,) = started
+        watching.join(DEADLINE)
+        assert not watching.is_alive()
+    assert open_fds() == fds

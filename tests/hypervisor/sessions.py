@@ -50,6 +50,20 @@ FILES: Final = {
   <description>before the change</description>
 </domainsnapshot>
 """,
+    "again.xml": """\
+<domainsnapshot>
+  <name>one</name>
+  <state>paused</state>
+  <creationTime>5</creationTime>
+</domainsnapshot>
+""",
+    "offline.xml": """\
+<domainsnapshot>
+  <name>one</name>
+  <state>shutoff</state>
+  <creationTime>5</creationTime>
+</domainsnapshot>
+""",
     "network.xml": """\
 <network>
   <name>lan</name>
@@ -164,6 +178,14 @@ SESSIONS: Final[Mapping[str, Sequence[str]]] = {
         *("snapshot-create-as test first", "snapshot-delete test one --children"),
         *("snapshot-list test", "snapshot-current test", "snapshot-create test {web.xml}"),
         *("snapshot-create test --redefine {snapshot.xml}", "snapshot-info test nope"),
+    ],
+    "redefinitions": [
+        *("snapshot-create test --redefine {again.xml}", "snapshot-create-as test one"),
+        *("snapshot-create test --redefine {again.xml}", "snapshot-dumpxml test one"),
+        *("snapshot-create test --redefine {offline.xml}", "snapshot-dumpxml test one"),
+        *("destroy test", "snapshot-delete test one", "snapshot-create-as test one"),
+        *("snapshot-create test --redefine {offline.xml}", "snapshot-dumpxml test one"),
+        *("snapshot-create test --redefine {again.xml}", "snapshot-dumpxml test one"),
     ],
     "reverts": [
         *("snapshot-create-as test one", "snapshot-revert test one", "domstate --reason test"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import pytest
-from hypervisor.hosts import Watched, definition, refusal, running
+from hypervisor.hosts import Watched, definition, persistent, refusal, running
 
 from libvirt_rpc.libvirt_common.types import VirDomainEventType
 from rpcgen.examples.hypervisor.model import capture, snapshot
@@ -205,6 +205,34 @@ def test_a_record_alone_is_no_way_back() -> None:
     message = refusal(9, lambda: capture.revert(host.domains, ref, "two", SnapshotRevert(0)))
     assert message == "operation failed: the disks hold no snapshot 'two'"
     assert state(host, ref) == RUNNING
+
+
+def test_a_record_without_a_definition_keeps_that_of_the_one_that_it_replaces() -> None:
+    host = Watched()
+    ref = running(host)
+    take(host, ref, "one")
+    before = xml_of(host, ref, "one")
+    host.domains.define(definition(extra="<title>changed</title>"))
+    xml = f"<domainsnapshot>{WHOLE}</domainsnapshot>".replace("<name>x<", "<name>one<")
+    assert capture.take(host.domains, ref, xml, SnapshotCreate.REDEFINE) == "one"
+    after = xml_of(host, ref, "one")
+    assert after.partition("<domain ")[2] == before.partition("<domain ")[2]
+    assert "<creationTime>1</creationTime>" in after
+
+
+@pytest.mark.parametrize(("taken", "said"), [(RUNNING, "shutoff"), (SHUTOFF, "paused")])
+def test_a_record_cannot_change_whether_the_domain_ran(taken: int, said: str) -> None:
+    host = Watched()
+    ref = running(host) if taken == RUNNING else persistent(host)
+    take(host, ref, "one")
+    before = xml_of(host, ref, "one")
+    word = "running" if taken == RUNNING else "shutoff"
+    xml = before.replace(f"<state>{word}</state>", f"<state>{said}</state>")
+    message = refusal(8, lambda: capture.take(host.domains, ref, xml, SnapshotCreate.REDEFINE))
+    assert message == (
+        "invalid argument: cannot change between online and offline snapshot state in snapshot one"
+    )
+    assert xml_of(host, ref, "one") == before
 
 
 OTHER: Final = Definition.parse(definition(uuid="11111111-2222-3333-4444-666666666666").xml())

@@ -6,10 +6,14 @@ import asyncio
 import os
 import select
 import shlex
+import signal
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from peers import open_fds
 from relay import make_relay
 
 from rpcgen.examples.filer.bindings.filer.client import AsyncFilerV1Client, FilerV1Client
@@ -52,6 +56,30 @@ def test_what_is_sent_is_what_it_reads() -> None:
     assert stream.send([b"to and", b" fro"]) == 10
     assert received(stream, 10) == b"to and fro"
     stream.close()
+
+
+def test_ctrl_c_while_it_starts_leaves_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin, children = subprocess.Popen.__init__, list[subprocess.Popen[bytes]]()
+
+    def begin_and_interrupt(child: subprocess.Popen[bytes], *args: Any, **options: Any) -> None:
+        begin(child, *args, **options)
+        children.append(child)
+        signal.raise_signal(signal.SIGINT)
+
+    fds = open_fds()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        monkeypatch.setattr(subprocess.Popen, "__init__", begin_and_interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            spawn(["sleep", "1000"])
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert [child.returncode for child in children] == [-signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGINT, before)
+        for child in children:
+            child.kill()
+            child.wait()
+    assert open_fds() == fds
 
 
 def test_its_last_words_are_in_the_error() -> None:

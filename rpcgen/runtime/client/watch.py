@@ -68,6 +68,8 @@ class Watch:
     def _run(self) -> None:
         buck = self._buck
         timeout: float | None = None
+        with buck.lock:
+            pass  # held by who starts the thread; if that was interrupted, the connection is closed
         try:
             while buck.channel.core.closed is None:
                 woken = self._epoll.poll(timeout)

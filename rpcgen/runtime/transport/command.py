@@ -7,10 +7,12 @@ for the error that tells of its end. Who is on the other end of it is not known 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Final
 
 from libvirt_rpc.libvirt_common.types import VirConnectCloseReason
@@ -22,6 +24,8 @@ from rpcgen.runtime.transport.stream import SocketStream
 from rpcgen.runtime.transport.upper import UpperStream
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from rpcgen.runtime.xdr import Buffer
 
 _PASSED: Final = (
@@ -56,8 +60,9 @@ def spawn(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Comma
     """
     ours, theirs = socket.socketpair()
     env = {name: environ[name] for name in _PASSED if name in environ} | {"LC_ALL": "C"}
+    stream: CommandStream | None = None
     try:
-        with theirs:
+        with theirs, _interrupted_later():
             child = subprocess.Popen(  # noqa: S603  (what it is there for)
                 list(argv),
                 stdin=theirs.fileno(),
@@ -65,13 +70,31 @@ def spawn(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Comma
                 stderr=subprocess.PIPE,
                 env=env,
             )
+            stream = CommandStream(ours, child, argv[0])
     except OSError as error:
-        ours.close()
+        (stream or ours).close()
         raise ConnectError(f"{argv[0]}: cannot run: {error.strerror or error}") from error
     except BaseException:
-        ours.close()
+        (stream or ours).close()
         raise
-    return CommandStream(ours, child, argv[0])
+    return stream
+
+
+@contextmanager
+def _interrupted_later() -> Iterator[None]:
+    """Have Ctrl-C wait for the end of the block: a program whose start it breaks off is nobody's."""
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler) or current_thread() is not main_thread():
+        yield
+        return
+    came: list[FrameType | None] = []
+    signal.signal(signal.SIGINT, lambda _, frame: came.append(frame))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if came:
+            handler(signal.SIGINT, came[0])
 
 
 class CommandStream(UpperStream):

@@ -34,7 +34,8 @@ def take(domains: Domains, ref: DomainRef, xml: str, flags: SnapshotCreate) -> s
     request = snapshot.parse(xml)
     with domains.locked(ref) as domain:
         if flags & SnapshotCreate.REDEFINE:
-            record = snapshot.redefined(request, domain.inactive)
+            earlier = domain.snapshots.records.get(request.name)
+            record = snapshot.redefined(request, domain.inactive, earlier)
             is_current = bool(flags & SnapshotCreate.CURRENT)
             domain.snapshots.redefine(record, is_current=is_current)
             return record.name

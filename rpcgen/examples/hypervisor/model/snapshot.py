@@ -9,7 +9,11 @@ from libvirt_rpc.libvirt_common.types import VirDomainState, VirErrorDomain, Vir
 from rpcgen.examples.hypervisor.model import documents
 from rpcgen.examples.hypervisor.model.definition import Definition
 from rpcgen.examples.hypervisor.model.documents import put, text_at
-from rpcgen.examples.hypervisor.model.errors import LibvirtError, unsupported
+from rpcgen.examples.hypervisor.model.errors import (
+    LibvirtError,
+    invalid_argument,
+    unsupported,
+)
 from rpcgen.examples.hypervisor.model.identity import uuid_text
 from rpcgen.examples.hypervisor.model.lifecycle import PAUSED, RUNNING, SHUTOFF
 
@@ -108,14 +112,16 @@ def _refuse_external(root: Element) -> None:
             raise unsupported("external snapshots are not available: there are no files", FROM)
 
 
-def redefined(request: Request, like: Definition) -> Snapshot:
+def redefined(request: Request, like: Definition, earlier: Snapshot | None) -> Snapshot:
     """The record that a description of an earlier snapshot makes.
 
     Args:
         like: the domain's definition now, which tells whose snapshot it is.
+        earlier: the record that it replaces; from there comes the definition if it has none.
 
     Raises:
-        LibvirtError: something is missing, or it is another domain's.
+        LibvirtError: something is missing, it is another domain's, or the domain ran then by only
+            one of the records.
     """
     if not request.name:
         raise LibvirtError(E.VIR_ERR_XML_ERROR, "a redefined snapshot must have a name", FROM)
@@ -124,9 +130,12 @@ def redefined(request: Request, like: Definition) -> Snapshot:
         raise LibvirtError(E.VIR_ERR_INTERNAL_ERROR, detail, FROM)
     if request.state is None:
         raise LibvirtError(E.VIR_ERR_XML_ERROR, "missing state from existing snapshot", FROM)
-    if request.definition is None:
+    if earlier and (earlier.state is SHUTOFF) is not (request.state is SHUTOFF):
+        detail = "cannot change between online and offline snapshot state in snapshot"
+        raise invalid_argument(f"{detail} {request.name}", FROM)
+    definition = request.definition or (earlier and earlier.definition)
+    if definition is None:
         raise LibvirtError(E.VIR_ERR_INTERNAL_ERROR, "missing domain in snapshot", FROM)
-    definition = request.definition
     if (definition.name, definition.uuid) != (like.name, like.uuid):
         wanted = f"uuid {uuid_text(like.uuid)} and name {like.name}"
         detail = f"definition for snapshot {request.name} must use {wanted}"
