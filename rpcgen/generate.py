@@ -148,10 +148,10 @@ def _plan(
     units: Sequence[_Unit], settings: Settings, diagnostics: Diagnostics, depfile: str
 ) -> Changes:
     _check_folders(units, diagnostics)
-    if depfile:
-        _check_depfile(depfile, units, diagnostics)
     for unit in units:
         unit.render(settings.rename, diagnostics)
+    if depfile:
+        _check_depfile(depfile, units, settings, diagnostics)
     diagnostics.check()
     changes = finish([Package(unit.folder, unit.drafts) for unit in units], _obsolete(units))
     _add_markers(units, changes)
@@ -161,12 +161,17 @@ def _plan(
     return changes
 
 
-def _check_depfile(depfile: str, units: Sequence[_Unit], diagnostics: Diagnostics) -> None:
-    """An input in its place (``--depfile a.x b.x``) would be lost."""
-    if depfile.endswith(".x") or os.path.realpath(depfile) in {
-        os.path.realpath(path) for unit in units for path in unit.module.inputs
-    }:
+def _check_depfile(
+    depfile: str, units: Sequence[_Unit], settings: Settings, diagnostics: Diagnostics
+) -> None:
+    """An input or a module in its place (``--depfile a.x b.x``) would be lost."""
+    inputs = {*settings.constants_files, *(path for unit in units for path in unit.module.inputs)}
+    outputs = {path for unit in units for path in unit.outputs()}
+    place = os.path.realpath(depfile)
+    if depfile.endswith(".x") or place in map(os.path.realpath, inputs):
         diagnostics.error(SpecError(f"{depfile} is no place for dependencies: it is an input"))
+    elif place in map(os.path.realpath, outputs):
+        diagnostics.error(SpecError(f"{depfile} is no place for dependencies: it is an output"))
 
 
 def _check_folders(units: Sequence[_Unit], diagnostics: Diagnostics) -> None:

@@ -43,6 +43,9 @@ CLASSES = frozenset(
 _ENUM_MEMBERS = frozenset(dir(enum.IntEnum)) | frozenset(dir(int)) | {"name", "value", "mro"}
 """What a member of an IntEnum may not be called."""
 
+_DUNDER = re.compile(r"__\w+__", re.ASCII)
+"""Names that Python gives to a module, or may."""
+
 _PROGRAM_SUFFIX = re.compile(r"_(?:PROGRAM|PROG)$", re.IGNORECASE)
 
 
@@ -56,9 +59,9 @@ def value_name(name: str) -> str:
 
     ``self`` gives way too: every class and stub has one of its own.
     """
-    bare = name.lstrip("_")
-    words = _HUMP.sub("_", bare).lower() + "_" * (len(name) - len(bare))
-    return _free(words or name, USED_IN_ANNOTATIONS | {"self"})
+    bare, underscores = _split(name, "x")
+    words = _HUMP.sub("_", bare).lower() + underscores
+    return _free(words, USED_IN_ANNOTATIONS | {"self"})
 
 
 def parameter_name(name: str, *, event: bool = False) -> str:
@@ -72,14 +75,15 @@ def row_name(name: str) -> str:
 
 
 def constant_name(name: str) -> str:
-    """A constant keeps its spelling."""
-    return _free(name, CLASSES | USED_IN_ANNOTATIONS)
+    """A constant keeps its spelling, unless its module has that name already, as every one has ``__doc__``."""
+    taken = CLASSES | USED_IN_ANNOTATIONS | {"TYPE_CHECKING", "annotations"}
+    return _free(name, taken | {name} if _DUNDER.fullmatch(name) else taken)
 
 
 def member_name(name: str) -> str:
     """A member of an enum keeps its spelling, unless IntEnum needs the name."""
-    bare = name.lstrip("_")
-    return _free(bare + "_" * (len(name) - len(bare)), _ENUM_MEMBERS)
+    bare, underscores = _split(name, "X")
+    return _free(bare + underscores, _ENUM_MEMBERS)
 
 
 def arm_suffix(label: str) -> str:
@@ -122,13 +126,20 @@ def renamed(name: str, rename: Mapping[str, str], owner: str = "") -> str:
 
 def _cap_words(name: str) -> str:
     """Underscores go, each word is capitalised; shouted words are lowered, humps are kept."""
-    bare = name.lstrip("_")
+    bare, underscores = _split(name, "X")
     words = [word for word in bare.split("_") if word]
     joined = "".join(
         word.capitalize() if word.isupper() and len(word) > 1 else word[:1].upper() + word[1:]
         for word in words
     )
-    return (joined or "X") + "_" * (len(name) - len(bare))
+    return (joined or "X") + underscores
+
+
+def _split(name: str, letter: str) -> tuple[str, str]:
+    """A name without its leading underscores, and these, which go to its end; no digit is left to begin it."""
+    bare = name.lstrip("_")
+    underscores = name[: len(name) - len(bare)]
+    return (letter + bare if underscores and bare[:1].isdigit() else bare), underscores
 
 
 def _free(name: str, taken: frozenset[str]) -> str:

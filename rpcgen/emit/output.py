@@ -8,6 +8,7 @@ formatted.
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -168,6 +169,9 @@ def _format_pending(folders: Sequence[_Folder]) -> None:
 
 
 def _content(path: str) -> bytes | None:
+    # A pipe would never end, and a device would be replaced by a file.
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise OSError(errno.EINVAL, "is neither a file nor a folder", path)
     try:
         with open(path, "rb") as file:
             return file.read()

@@ -34,6 +34,11 @@ def replace_files(writes: Mapping[str, bytes], removals: Iterable[str] = ()) -> 
         for step in steps:
             with _blaming(step.path):
                 step.swap()
+        # Within the try: Ctrl-C comes either before this, and all is undone, or after it.
+        with interrupts_held():
+            for step in steps:
+                step.swapped = False
+            _clean(steps)
     except BaseException:
         with interrupts_held():
             for step in reversed(steps):
@@ -43,8 +48,6 @@ def replace_files(writes: Mapping[str, bytes], removals: Iterable[str] = ()) -> 
                 with suppress(OSError):
                     os.rmdir(folder)
         raise
-    with interrupts_held():
-        _clean(steps)
 
 
 def _clean(steps: Iterable[_Step]) -> None:
@@ -68,7 +71,12 @@ def _make_folder(path: str, made: list[str]) -> None:
         return
     _make_folder(os.path.dirname(path), made)
     made.append(path)
-    os.mkdir(path)
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        made.remove(path)
+        if not os.path.isdir(path):  # else another run was faster
+            raise
 
 
 class _Step:

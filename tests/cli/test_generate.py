@@ -415,3 +415,23 @@ def test_depfile_that_is_gone_is_written_again(rpcgen: Command, folder: Path) ->
         (folder / "point.d").unlink()
     rpcgen("generate", "point.x", "--depfile", "point.d")
     assert (folder / "point.d").exists()
+
+
+@pytest.mark.parametrize("place", ["point.x", "sizes.h", "out/point/types.py"])
+def test_depfile_in_place_of_an_input_or_a_module(
+    rpcgen: Command, folder: Path, place: str
+) -> None:
+    (folder / "sizes.h").write_text("#define SIZE 8\n")
+    options = ("point.x", "-o", "out", "--constants", "sizes.h")
+    rpcgen("generate", *options)
+    before = tree(folder)
+    result = rpcgen("generate", *options, "--depfile", place)
+    assert (result.status, tree(folder)) == (1, before)
+    assert f"{place} is no place for dependencies" in result.err
+
+
+def test_depfile_is_never_a_pipe(rpcgen: Command, folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    result = rpcgen("generate", "point.x", "--depfile", "pipe")
+    assert (result.status, result.out) == (1, "")
+    assert result.err == "rpcgen: error: pipe: is neither a file nor a folder\n"

@@ -25,6 +25,7 @@ from rpcgen.emit import names
         ("a__b", "AB"),
         ("_hidden", "Hidden_"),
         ("__", "X__"),
+        ("_1", "X1_"),
         ("error", "Error"),
         ("none", "None_"),
         ("final", "Final_"),
@@ -56,6 +57,7 @@ def test_types_are_cap_words(x: str, python: str) -> None:
         ("bytes", "bytes_"),
         ("_id", "id_"),
         ("__", "__"),
+        ("__2nd", "x2nd__"),
         ("x1Y", "x1_y"),
         ("self", "self_"),
     ],
@@ -68,6 +70,16 @@ def test_values_are_snake_case(x: str, python: str) -> None:
 def test_a_parameter_gives_way_to_those_that_every_stub_has(x: str) -> None:
     assert names.value_name(x) == x
     assert names.parameter_name(x) == x + "_"
+
+
+@pytest.mark.parametrize("x", ["TYPE_CHECKING", "annotations", "__doc__", "__name__"])
+def test_constants_and_rows_leave_to_a_module_what_it_has(x: str) -> None:
+    assert names.constant_name(x) == names.row_name(x) == x + "_"
+
+
+@pytest.mark.parametrize("x", ["_1", "__2"])
+def test_no_digit_is_left_to_begin_a_name(x: str) -> None:
+    check_usable(x)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -121,6 +122,14 @@ def test_refuses_to_overwrite_what_it_did_not_write(tmp_path: Path) -> None:
     with pytest.raises(SpecErrors, match="would be overwritten") as caught:
         finish([Package(str(tmp_path), DRAFTS)]).check()
     assert len(caught.value.errors) == len(DRAFTS)
+
+
+def test_refuses_to_replace_what_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    os.mkfifo(tmp_path / "p" / "types.py")
+    with pytest.raises(OSError, match="is neither a file nor a folder") as caught:
+        finish([Package(str(tmp_path / "p"), {"types.py": "x = 1\n"})])
+    assert caught.value.filename == str(tmp_path / "p" / "types.py")
 
 
 def test_an_empty_file_is_nobodys_work(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from rpcgen.emit import transaction
+from rpcgen.emit.interrupts import interrupts_held
 from rpcgen.emit.transaction import replace_files
 
 OLD = {"a.py": b"old a\n", "b.py": b"old b\n", "c.py": b"old c\n"}
@@ -73,6 +75,31 @@ def test_is_undone_wherever_it_fails(
         replace_files(writes(folder), [str(folder / "c.py")])
     assert content(folder) == OLD
     assert not (folder / "deep").exists()
+
+
+def test_an_interrupt_before_the_first_versions_go_undoes_all(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = fail_at(1, KeyboardInterrupt(), interrupts_held)
+    monkeypatch.setattr(transaction, "interrupts_held", held)
+    with pytest.raises(KeyboardInterrupt):
+        replace_files(writes(folder), [str(folder / "c.py")])
+    assert content(folder) == OLD
+    assert not (folder / "deep").exists()
+
+
+def test_a_folder_that_another_run_makes_first_is_as_good(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = os.mkdir
+
+    def make_second(path: str) -> None:
+        make(path)
+        make(path)
+
+    monkeypatch.setattr(os, "mkdir", make_second)
+    replace_files(writes(folder))
+    assert content(folder)["deep/down/d.py"] == b"new\n"
 
 
 def test_removal_that_fails_is_undone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
