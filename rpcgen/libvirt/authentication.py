@@ -204,9 +204,11 @@ class Authenticating(RemoteServer):
         return self.authentication.is_required(identity)
 
     def auth_list(self, call: Call) -> list[RemoteAuthType | int]:
-        if call.session.is_authenticated:
-            return [METHODS["none"]]
-        return [METHODS[self.authentication.method(call.session.identity)]]
+        session = call.session
+        method = self.authentication.method(session.identity)
+        if method == "none" and not session.is_authenticated:
+            session.authenticate()  # what was demanded when it came is demanded no more
+        return [METHODS["none" if session.is_authenticated else method]]
 
     def auth_sasl_init(self, call: Call) -> str:
         attempts = self._attempts(call.session)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import io
 import os
+import select
+from stat import S_ISREG
 
 from rpcgen.runtime.limits import STREAM_PACKET_MAX
 from rpcgen.runtime.streams import Hole
@@ -105,12 +107,20 @@ class SectionWriter:
         self._fill(min(end, stop) - start)
         if stop > end:
             # Now, not in the end: a file opened for appending writes where it ends.
-            file.truncate(stop)
+            self._grow(stop)
             end = max(start, file.seek(0, os.SEEK_END))
             if end < stop:  # in memory, truncating never makes larger
                 file.seek(end)
                 self._fill(stop - end)
         file.seek(stop)
+
+    def _grow(self, stop: int) -> None:
+        try:
+            self._file.truncate(stop)
+        except OSError as error:
+            # A device (``/dev/null``) seeks, but has no size: it gets zeros.
+            if error.errno != errno.EINVAL or S_ISREG(os.fstat(self._file.fileno()).st_mode):
+                raise
 
 
 def _knows_holes(file: BinaryIO) -> bool:
@@ -159,9 +169,21 @@ def _data(file: BinaryIO, size: int, length: int | None = None) -> Iterator[byte
     # One read of the system: who pipes something in wants it sent before the next comes.
     read = getattr(file, "read1", file.read)
     while length is None or length > 0:
-        data: bytes = read(size if length is None else min(size, length))
+        data: bytes | None = read(size if length is None else min(size, length))
         if not data:
+            if data is None or _is_empty_for_now(file):
+                raise BlockingIOError(errno.EAGAIN, "nothing is there, and the file does not wait")
             return
         if length is not None:
             length -= len(data)
         yield data
+
+
+def _is_empty_for_now(file: BinaryIO) -> bool:
+    """Whether a buffered file that gave nothing has not ended: it says the same of both."""
+    raw: object = file.raw if isinstance(file, io.BufferedReader) else None
+    if not isinstance(raw, io.FileIO) or os.get_blocking(raw.fileno()):
+        return False
+    poll = select.poll()
+    poll.register(raw, select.POLLIN)
+    return not poll.poll(0)

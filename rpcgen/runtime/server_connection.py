@@ -29,7 +29,7 @@ from rpcgen.runtime.streams import Stream, as_remote
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Any, TypeAlias
+    from typing import Any, TypeAlias, TypeVar
 
     from libvirt_rpc.virnetprotocol.types import VirNetMessageHeader
     from rpcgen.runtime.limits import Limits
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
     Programs: TypeAlias = Mapping[tuple[int, int], Mapping[int, Route]]
     Event: TypeAlias = "IncomingCall | Stream"
+
+    A = TypeVar("A")
 
 _EVENTS = (MESSAGE, MESSAGE)
 _CONTENT = 24
@@ -219,6 +221,18 @@ class ServerConnection(Connection):
             payload = rpc_error(f"an error that cannot be sent: {problem}").payload()
         header.type, header.status = REPLY, ERROR
         self.outbox.put(packet(header, payload), done)
+
+
+def event_payload(procedure: Procedure[A, None], message: A, limits: Limits) -> bytes:
+    """A message as it travels.
+
+    Raises:
+        XdrEncodeError: it is none, or does not fit a packet, at which clients would hang up.
+    """
+    payload = procedure.encode_argument(message)
+    if _CONTENT + 4 + len(payload) > limits.message:
+        raise XdrEncodeError(f"{procedure.name}: {len(payload)} bytes do not fit a packet")
+    return payload
 
 
 _NO_ERROR = rpc_error("")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 import pytest
 from client.aio_peer import (
@@ -653,3 +654,37 @@ async def test_holes_are_sent_where_the_flags_ask_for_them() -> None:
             with pytest.raises(LocalProtocolError, match="length 0"):
                 await stream.write_hole(0)
         assert await serving == b"data" + bytes(1000) + b"end"
+
+
+@every_loop
+async def test_a_stream_that_never_opens_leaves_others_their_window() -> None:
+    limits = Limits(stream_window=2 * PACKET, stream_packet=PACKET, stream_overflow=16 * PACKET)
+    async with connected(limits) as (connection, peer):
+        with pytest.raises(CallTimeout):
+            await connection.open_stream(DOWN, Flags(0), int, 0).__aenter__()
+        await peer.call()  # for ever
+        stream = down(connection)
+        entering = asyncio.create_task(stream.__aenter__())
+        theirs = await accept(peer)
+        await entering
+        for _ in range(64):
+            theirs.send(bytes(PACKET))
+        theirs.send_end()
+        peer.flush()
+        found = 0
+        while data := await stream.read(1024):
+            found += len(data)
+            await asyncio.sleep(0)
+        assert found == 64 * PACKET
+        await stream.abort()
+
+
+@every_loop
+async def test_a_timeout_that_is_none_leaves_no_stream_open() -> None:
+    async with connected() as (connection, peer):
+        stream = connection.open_stream(DOWN, Flags(0), int, cast("float", "soon"))
+        with pytest.raises(TypeError):
+            await stream.__aenter__()
+        await aborted(peer, await accept(peer))
+        await stream.abort()
+        assert not channel_of(connection).core.streams

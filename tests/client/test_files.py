@@ -304,3 +304,24 @@ def test_zeros(length: int) -> None:
     pieces = list(zeros(length))
     assert b"".join(pieces) == bytes(length)
     assert all(0 < len(piece) <= STREAM_PACKET_MAX for piece in pieces)
+
+
+@pytest.mark.parametrize("buffering", [-1, 0])
+def test_a_device_without_a_size_takes_holes(buffering: int) -> None:
+    with open("/dev/null", "wb", buffering) as file:
+        assert written(file, [b"data", Hole(10), b"more", Hole(10)]) == 28
+
+
+@pytest.mark.parametrize("buffering", [-1, 0])
+def test_a_pipe_that_does_not_wait_has_not_ended(buffering: int) -> None:
+    out, into = os.pipe()
+    os.set_blocking(out, False)
+    with open(out, "rb", buffering) as file:
+        sections = read_sections(file, sparse=False)
+        os.write(into, b"first")
+        assert next(sections) == b"first"
+        with pytest.raises(BlockingIOError, match="nothing is there"):
+            next(sections)
+        os.write(into, b"second")
+        os.close(into)
+        assert flat(read_sections(file, sparse=False)) == b"second"

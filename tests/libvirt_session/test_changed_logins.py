@@ -148,6 +148,16 @@ def test_another_method_counts_for_who_comes_then(
         assert login.finish()
 
 
+def test_who_asks_again_learns_that_nothing_is_demanded_any_more(
+    authentication: Authentication, tmp_path: Path
+) -> None:
+    with guarded(tmp_path, authentication), client(tmp_path) as remote:
+        assert remote.auth_list(timeout=DEADLINE) == [RemoteAuthType.REMOTE_AUTH_SASL]
+        authentication.become(authentication.renewed(unix="none"))
+        assert remote.auth_list(timeout=DEADLINE) == [RemoteAuthType.REMOTE_AUTH_NONE]
+        is_in(remote)
+
+
 def test_polkit_has_nothing_to_say_once_something_else_is_demanded(
     users: UserStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,6 +82,18 @@ def test_ctrl_c_while_it_starts_leaves_no_program(monkeypatch: pytest.MonkeyPatc
     assert open_fds() == fds
 
 
+def test_it_may_say_much_before_it_answers() -> None:
+    stream = spawn(
+        [sys.executable, "-c", "import os; os.write(2, bytes(500_000)); os.write(1, b'x')"]
+    )
+    poll = select.poll()
+    poll.register(stream.fileno(), select.POLLIN)
+    assert poll.poll(DEADLINE * 1000)
+    space = bytearray(9)
+    assert stream.receive(memoryview(space)) == 1
+    stream.close()
+
+
 def test_its_last_words_are_in_the_error() -> None:
     stream = spawn(["cat", "/nowhere/at/all"])
     with pytest.raises(ConnectionClosed, match=r"^cat: it has ended: .*/nowhere/at/all.*No such"):

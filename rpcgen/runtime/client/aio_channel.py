@@ -72,6 +72,8 @@ class Channel:
         self._is_lone = True
         self._is_writing = False
         self._is_reading = True
+        self._is_last = False  # no more will come: all is handed on, full or not
+        self._is_behind = False  # what a full stream kept back is about to be handed on
         # uvloop tells a reader of a reset once, and then watches no more: it has to read to the end.
         self._end: select.poll | None = None
         if type(loop).__module__.partition(".")[0] == "uvloop":
@@ -118,9 +120,9 @@ class Channel:
     async def wait(self, call: PendingCall, timeout: float | None) -> None:
         """Wait until a call has its result. It is given up where nobody waits any longer."""
         expiry = None
-        if timeout is not None:
-            expiry = self.loop.call_later(timeout, self._expire, call, timeout)
         try:
+            if timeout is not None:
+                expiry = self.loop.call_later(timeout, self._expire, call, timeout)
             await call.waiter
         except BaseException:
             self.core.forget(call)
@@ -165,7 +167,10 @@ class Channel:
         try:
             self._send()
         except ConnectionClosed as error:
-            self._receive()  # what the server said before it went still counts
+            self._is_last = True  # what the server said before it went still counts
+            self._dispatch()
+            while self.core.closed is None and self._receive():
+                pass
             self.shut(str(error), error.reason, error)
             return
         outbox = self.core.outbox
@@ -202,13 +207,13 @@ class Channel:
     # Reading
 
     def _readable(self) -> None:
-        if self.core.closed is not None:
-            return
-        self._receive()
-        self._settle()
+        # uvloop's may come late, and what was left behind comes first.
+        if self.core.closed is None and self._is_reading and not self._is_behind:
+            self._receive()
+            self._settle()
 
-    def _receive(self) -> None:
-        """Read once, and hand on what came."""
+    def _receive(self) -> bool:
+        """Read once, and hand on what came; False if nothing was there."""
         core = self.core
         fds: Sequence[int] = ()
         try:
@@ -218,15 +223,19 @@ class Channel:
                 count = self.stream.receive(core.reader.space())
         except ConnectionClosed as error:
             self.shut(str(error), error.reason, error)
-            return
+            return False
         if count:
             core.received(count, fds, self.loop.time() if core.keepalive else 0.0)
             self._dispatch()
-            if self._end is not None and core.closed is None and self._end.poll(0):
-                self.loop.call_soon(self._readable)
+            self._look_for_end()
         elif count is not None:
             where = "" if core.reader.is_between_packets else " in the middle of a packet"
             self.shut(f"the server closed the connection{where}", _EOF)
+        return bool(count)
+
+    def _look_for_end(self) -> None:
+        if self._end is not None and self.core.closed is None and self._end.poll(0):
+            self.loop.call_soon(self._readable)
 
     def _dispatch(self) -> None:
         """Hand on what has been read, until a stream is full."""
@@ -289,6 +298,7 @@ class Channel:
             return
         self._is_reading = should
         if should:
+            self._is_behind = True
             self.loop.add_reader(self.stream.fileno(), self._readable)
             self.loop.call_soon(self._read_on)
         else:
@@ -296,16 +306,20 @@ class Channel:
 
     def _must_pause(self) -> bool:
         core = self.core
-        return (
-            bool(self._full)
-            and not core.calls
-            and not any(stream.state in _CONFIRMING for stream in core.streams.values())
+        # A call that opens a stream stays when it is given up: nobody waits for it.
+        return not (
+            not self._full
+            or self._is_last
+            or any(not call.waiter.done() for call in core.calls.values())
+            or any(stream.state in _CONFIRMING for stream in core.streams.values())
         )
 
     def _read_on(self) -> None:
         """Hand on what was left when a stream was full."""
+        self._is_behind = False
         if self.core.closed is None:
             self._dispatch()
+            self._look_for_end()
             self._settle()
 
     # Keepalive

@@ -54,6 +54,8 @@ def answer_to(call: IncomingCall, result: Any, failure: BaseException | None) ->
         payload, fds = call.route.answer(result)
         return payload, owned(fds, call.fds)
     except XdrEncodeError as error:
+        if call.route.procedure.fds_out:
+            _drop(result[1], call.fds)
         return bad_result(call, error)
     except Exception as error:  # noqa: BLE001  (what it returned is no pair, or not open)
         return error_for(call, error)
@@ -75,11 +77,34 @@ def owned(fds: Iterable[Any], borrowed: Sequence[int]) -> Sequence[int]:
             os.fstat(fd)
             found.append(os.dup(fd) if fd in borrowed or fd in found else fd)
     except BaseException:
-        for fd in {*found, *(fd for fd in given if isinstance(fd, int))} - {*borrowed}:
-            with suppress(OSError):
-                os.close(fd)
+        _drop([*found, *given], borrowed)
         raise
     return found
+
+
+def taken_apart(
+    answer: Answer, most: int | None
+) -> tuple[RemoteError | None, bytes, Sequence[int]]:
+    """The error, or payload and descriptors; descriptors that cannot travel are an error.
+
+    Args:
+        most: descriptors that may travel; None if none can on this connection.
+    """
+    if isinstance(answer, RemoteError):
+        return answer, b"", ()
+    payload, fds = answer
+    if not fds or (most is not None and len(fds) <= most):
+        return None, payload, fds
+    _drop(fds, ())
+    if most is None:
+        return rpc_error("descriptors cannot travel on this connection"), b"", ()
+    return rpc_error(f"{len(fds)} descriptors exceed {most}"), b"", ()
+
+
+def _drop(fds: Iterable[Any], borrowed: Sequence[int]) -> None:
+    for fd in {fd for fd in fds if isinstance(fd, int)} - {*borrowed}:
+        with suppress(OSError):
+            os.close(fd)
 
 
 def error_for(call: IncomingCall, error: BaseException) -> RemoteError:

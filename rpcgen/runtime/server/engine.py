@@ -20,6 +20,7 @@ from rpcgen.runtime.server.service import Service
 from rpcgen.runtime.server.session import Session
 from rpcgen.runtime.server.statistics import Counters, Statistics
 from rpcgen.runtime.server.workers import StreamThreads, Workers, run
+from rpcgen.runtime.server_connection import event_payload
 from rpcgen.runtime.transport.stream import SocketStream
 
 if TYPE_CHECKING:
@@ -138,7 +139,8 @@ class Engine:
         Args:
             restored: told of each, with what was saved of it, before it is heard.
         """
-        self._next_id = saved.next_client_id
+        # Those without an id must not get another's.
+        self._next_id = max(saved.next_client_id, *(1 + (one.id or 0) for one in saved.clients), 1)
         while saved.clients:
             client = saved.clients[0]
             connected = socket.socket(fileno=client.socket.fd)
@@ -187,7 +189,8 @@ class Engine:
 
     def send_event(self, procedure: Procedure[A, None], message: A) -> None:
         """Queue a message for all clients that are authenticated; from any thread."""
-        self.loop.do(partial(self._put_event, procedure, procedure.encode_argument(message)))
+        payload = event_payload(procedure, message, self.limits)
+        self.loop.do(partial(self._put_event, procedure, payload))
 
     def _put_event(self, procedure: Procedure[Any, None], payload: bytes) -> None:
         for session in self.sessions.values():

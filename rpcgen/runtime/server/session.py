@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING
 from libvirt_rpc.libvirt_common.types import VirConnectCloseReason
 from rpcgen.runtime.errors import ConnectionClosed, ProtocolError
 from rpcgen.runtime.limits import STREAMS_MAX
-from rpcgen.runtime.message import RemoteError, rpc_error
+from rpcgen.runtime.message import rpc_error
 from rpcgen.runtime.server.anonymous import Anonymity
+from rpcgen.runtime.server.answers import taken_apart
 from rpcgen.runtime.server.saved import SavedClient, SavedSocket
 from rpcgen.runtime.server.traffic import Traffic, close_fds, close_strays
-from rpcgen.runtime.server_connection import IncomingCall, ServerConnection
+from rpcgen.runtime.server_connection import IncomingCall, ServerConnection, event_payload
 from rpcgen.runtime.state import ConnectionInput, ConnectionState
 from rpcgen.runtime.transport.layered import LayeredStream
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from typing import Any, TypeVar
 
     from rpcgen.runtime.auth.mechanism import SecurityLayer
@@ -55,6 +56,8 @@ class Session:
         data: what handlers remember of this client.
         waiting: calls that have gone to workers and are not answered, and what withdraws each from
             there; on the loop only.
+        streaming: handlers of streams that have not ended, whatever became of their streams; on the
+            loop only.
         core: the protocol's side of it; on the loop only.
         traffic: its bytes; on the loop only.
     """
@@ -73,6 +76,7 @@ class Session:
         "core",
         "data",
         "id",
+        "streaming",
         "traffic",
         "waiting",
     )
@@ -82,6 +86,7 @@ class Session:
         self.connected = int(time.time())
         self.data: dict[str, Any] = {}
         self.waiting: dict[IncomingCall, Callable[[], object]] = {}
+        self.streaming = 0
         self.core = ServerConnection(
             engine.programs,
             engine.limits,
@@ -131,9 +136,10 @@ class Session:
         """Queue a message for this client; one that is gone gets none.
 
         Raises:
-            XdrEncodeError: the message is not one.
+            XdrEncodeError: the message is not one, or does not fit a packet.
         """
-        self._engine.loop.do(partial(self.put_event, procedure, procedure.encode_argument(message)))
+        payload = event_payload(procedure, message, self.core.limits)
+        self._engine.loop.do(partial(self.put_event, procedure, payload))
 
     def on_close(self, callback: Callable[[], object]) -> None:
         """Call back once, when the client is gone; at once if it is.
@@ -182,7 +188,9 @@ class Session:
         """
         if not at_once:
             self.waiting.pop(call, None)
-        error, payload, fds = self._checked(answer)
+        error, payload, fds = taken_apart(
+            answer, self.core.limits.fds if self._stream.passes_fds else None
+        )
         if self.core.closed is not None:
             close_fds(fds)
             return
@@ -282,7 +290,9 @@ class Session:
         """Take what came."""
         if not isinstance(event, IncomingCall):
             event.owner.received()
-        elif event.stream is not None and len(self.core.streams) > STREAMS_MAX:
+        elif event.stream is not None and (
+            len(self.core.streams) > STREAMS_MAX or self.streaming >= STREAMS_MAX
+        ):
             close_fds(event.fds)
             error = rpc_error(f"{STREAMS_MAX} streams are open already")
             self.answer(event, error, at_once=True)
@@ -326,33 +336,14 @@ class Session:
             withdraw()
         self.traffic.stop()
         self._stream.close()
+        self._call_back()  # before the workers are told that nothing comes any more
         self._engine.forget(self)
-        self._call_back()
 
     def _call_back(self) -> None:
         with self._lock:
             callbacks, self._callbacks = self._callbacks, None
         for callback in callbacks or ():
             callback()
-
-    def _checked(self, answer: Answer) -> tuple[RemoteError | None, bytes, Sequence[int]]:
-        """An answer taken apart; one with descriptors that cannot travel is an error."""
-        if isinstance(answer, RemoteError):
-            return answer, b"", ()
-        payload, fds = answer
-        if not fds:
-            return None, payload, ()
-        problem = self._what_is_wrong_with(fds)
-        if problem:
-            close_fds(fds)
-            return rpc_error(problem), b"", ()
-        return None, payload, fds
-
-    def _what_is_wrong_with(self, fds: Sequence[int]) -> str:
-        if not self._stream.passes_fds:
-            return "descriptors cannot travel on this connection"
-        most = self.core.limits.fds
-        return f"{len(fds)} descriptors exceed {most}" if len(fds) > most else ""
 
     def _begin_layer(self, done: Callable[[], object] | None) -> None:
         """The reply before the layer is written, to the last byte."""

@@ -47,6 +47,7 @@ class Streaming:
         assert incoming.stream is not None  # noqa: S101  (that is what brought it here)
         channel = Channel(session, incoming.stream, self._loop)
         call = StreamingCall(session, incoming, channel, self._loop)
+        session.streaming += 1
         if on_loop:
             self._run_on_loop(call, partial(self._serve_on_loop, call))
         else:
@@ -109,6 +110,7 @@ class Streaming:
 
     def _finish(self, call: StreamingCall, _: object, failure: BaseException | None) -> None:
         """The handler has ended; on the loop."""
+        call.session.streaming -= 1
         close_fds(call.fds)
         channel = call.channel
         if self._steps.has_cancelled(failure):

@@ -6,6 +6,7 @@ for the error that tells of its end. Who is on the other end of it is not known 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
@@ -36,6 +37,11 @@ _PASSED: Final = (
 """What the program gets of the environment: what libvirt passes on to ssh."""
 
 _READ_SIZE: Final = 65_536
+
+_PIPE_SIZE: Final = 1_048_576
+"""Bytes that it may say before its first answer, when nobody hears it yet: ``ssh -vvv`` says a tenth of
+that. It is what Linux lets everybody have.
+"""
 
 _GRACE: Final = 0.01
 """Seconds from SIGTERM to SIGKILL, as libvirt has it: a tunnel has nothing to put in order."""
@@ -112,6 +118,8 @@ class CommandStream(UpperStream):
     ) -> None:
         assert child.stderr is not None  # noqa: S101  (asked for)
         os.set_blocking(child.stderr.fileno(), False)
+        with suppress(OSError, AttributeError):  # as far as the system goes along
+            fcntl.fcntl(child.stderr, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
         super().__init__(SocketStream(connected))
         self._child = child
         self._program = program
@@ -153,7 +161,7 @@ class CommandStream(UpperStream):
             child.wait()
 
     def _listen(self) -> None:
-        """Take what it has said, so that it never waits for somebody to hear it."""
+        """Take what it has said, so that it does not wait for somebody to hear it."""
         assert self._child.stderr is not None  # noqa: S101  (asked for)
         with suppress(BlockingIOError):
             while said := os.read(self._child.stderr.fileno(), _READ_SIZE):
