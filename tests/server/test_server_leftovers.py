@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from raw import ERROR, OK, STREAM
+from raw import DEADLINE, ERROR, OK, STREAM
 from server.kit import (
     CONSOLE,
     DATA,
@@ -38,10 +38,11 @@ def test_descriptors_beside_a_bad_result_are_closed() -> None:
 
 
 def test_handlers_of_aborted_streams_count_until_they_end() -> None:
-    gate = threading.Event()
+    gate, stuck = threading.Event(), threading.Semaphore(0)
 
     def console(_: object) -> Iterator[bytes]:
         yield b"x"
+        stuck.release()
         gate.wait()
 
     with serving(offering(console=console)) as server, connect(server) as raw:
@@ -50,6 +51,7 @@ def test_handlers_of_aborted_streams_count_until_they_end() -> None:
                 raw.send(raw.packet(CONSOLE.number, serial=serial))
                 assert raw.read().status == OK
                 assert raw.read().payload == b"x"
+                assert stuck.acquire(timeout=DEADLINE)
                 raw.send(raw.packet(CONSOLE.number, serial=serial, type_=STREAM, status=ERROR))
                 assert raw.read().status == OK
             raw.send(raw.packet(CONSOLE.number, serial=STREAMS_MAX + 1))
