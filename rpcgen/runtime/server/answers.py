@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from libvirt_rpc.libvirt_common.types import VirErrorNumber
 from rpcgen.runtime.errors import UnknownProcedure, XdrDecodeError, XdrEncodeError
 from rpcgen.runtime.message import RemoteError, rpc_error, unknown_procedure
+from rpcgen.runtime.server.traffic import close_fds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -95,16 +95,14 @@ def taken_apart(
     payload, fds = answer
     if not fds or (most is not None and len(fds) <= most):
         return None, payload, fds
-    _drop(fds, ())
+    close_fds(fds)
     if most is None:
         return rpc_error("descriptors cannot travel on this connection"), b"", ()
     return rpc_error(f"{len(fds)} descriptors exceed {most}"), b"", ()
 
 
 def _drop(fds: Iterable[Any], borrowed: Sequence[int]) -> None:
-    for fd in {fd for fd in fds if isinstance(fd, int)} - {*borrowed}:
-        with suppress(OSError):
-            os.close(fd)
+    close_fds({fd for fd in fds if isinstance(fd, int)} - {*borrowed})
 
 
 def error_for(call: IncomingCall, error: BaseException) -> RemoteError:

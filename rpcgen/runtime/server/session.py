@@ -302,12 +302,8 @@ class Session:
             self._engine.dispatcher.dispatch(self, event)
 
     def end_of_file(self) -> None:
-        """The client sends no more; what was accepted is answered if it still listens."""
-        why = ConnectionClosed("end of file", _EOF)
-        if self.traffic.is_hung_up:
-            self.lost(why)
-        else:
-            self.drain(why)
+        """The client sends no more; what was accepted is answered as long as it listens."""
+        self.drain(ConnectionClosed("end of file", _EOF))
 
     def drained(self) -> None:
         """Everything is answered and written."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -154,13 +153,6 @@ class Traffic:
     def is_reading(self) -> bool:
         """Whether the client would be heard."""
         return self._is_reading
-
-    @property
-    def is_hung_up(self) -> bool:
-        """Whether the client has closed both directions, as far as the system knows."""
-        poll = select.poll()
-        poll.register(self._fd, 0)
-        return bool(poll.poll(0))
 
     def touch(self) -> None:
         """Step soon: something was queued, or there may be room."""
